@@ -1,0 +1,144 @@
+import type { TokenTree } from './tree.js';
+
+/** Numbers a policy gives per scored token. Units: nats. */
+export type ScoreName = 'logprobs' | 'entropy' | 'forwardKl' | 'reverseKl';
+
+/**
+ * Scores of the completions of a batch, unpacked from trees. Row order: trees in order, branches in order within a tree.
+ * Every array is [rows, tokens], row-major, left-aligned (a completion's first scored token is column 0); columns behind
+ * a row's completion hold 0 and completionMask 0.
+ */
+export interface TokenScores {
+  readonly rows: number;
+  readonly tokens: number;
+  /** [rows, tokens]: 1 on completion tokens, the end token included. */
+  readonly completionMask: Uint8Array;
+  /** [rows, tokens]: log-probability of the realised token. */
+  readonly logprobs?: Float64Array;
+  /** [rows, tokens]: entropy of the next-token distribution. */
+  readonly entropy?: Float64Array;
+  /** [rows, tokens]: KL(reference ‖ policy) over the whole vocabulary. */
+  readonly forwardKl?: Float64Array;
+  /** [rows, tokens]: KL(policy ‖ reference) over the whole vocabulary. */
+  readonly reverseKl?: Float64Array;
+}
+
+/** d loss / d score, each [rows, tokens] like the scores; what is absent is zero. */
+export type Cotangents = { readonly [Name in ScoreName]?: Float64Array };
+
+export interface ScoreRequest {
+  readonly trees: readonly TokenTree[];
+  readonly scores: readonly ScoreName[];
+  /** Divides the logits; 1 when absent. */
+  readonly temperature?: number;
+}
+
+export interface Vjp {
+  readonly scores: TokenScores;
+  /** Adds the gradients of this batch to the accumulated ones. To be called at most once. */
+  pullback(cotangents: Cotangents): Promise<void>;
+  /** Drops what the forward pass kept, when no pullback will come. */
+  release(): Promise<void>;
+}
+
+export interface AdamWOptions {
+  /** Default 0.9, 0.999. */
+  readonly betas?: readonly [number, number];
+  /** Default 1e-8. */
+  readonly eps?: number;
+  /** Decoupled; times the learning rate. Default 0. */
+  readonly weightDecay?: number;
+  /** Which tensors decay. `matrices` (default) spares norms and biases; `all`; or a predicate's list of names. */
+  readonly decay?: 'matrices' | 'all' | readonly string[];
+  /** Global L2 norm to clip to before the update, factor maxGradNorm / (norm + 1e-6), at most 1; 0 = none. Default 1. */
+  readonly maxGradNorm?: number;
+}
+
+export interface StepReport {
+  /** L2 norm over all trained tensors, before clipping. */
+  readonly gradNorm: number;
+}
+
+export interface SampleRequest {
+  /** Prompts as ids. */
+  readonly prompts: readonly (readonly number[])[];
+  /** Completions of each prompt; they share its prefill. Default 1. */
+  readonly completions?: number;
+  readonly maxNewTokens: number;
+  /** 0 = greedy. Default 1. */
+  readonly temperature?: number;
+  readonly topK?: number;
+  readonly topP?: number;
+  readonly minP?: number;
+  /** Ids that end a completion; the end token stays in it. */
+  readonly stop?: readonly number[];
+  readonly seed?: number;
+}
+
+export interface Completion {
+  readonly prompt: number;
+  readonly ids: number[];
+  /** [ids]: log-probability of each sampled token under the distribution sampled from at temperature 1, untruncated. */
+  readonly logprobs: Float64Array;
+  readonly ended: boolean;
+}
+
+export interface LoraOptions {
+  readonly rank: number;
+  readonly alpha: number;
+  /** alpha / sqrt(rank) instead of alpha / rank. */
+  readonly rslora?: boolean;
+  /** Module name endings (`q_proj`), or `all-linear` (every linear layer but the head). */
+  readonly targetModules: readonly string[] | 'all-linear';
+  readonly seed?: number;
+}
+
+export interface OpenOptions {
+  /** A folder with config.json, model.safetensors (or shards) and, for text, tokenizer.json. */
+  readonly model?: string;
+  /** Instead of `model`: a config.json to start from, with seeded random weights. */
+  readonly init?: { readonly config: string; readonly seed: number };
+  readonly lora?: LoraOptions;
+  /** A PEFT folder to continue from. */
+  readonly adapter?: string;
+  /** Graph arithmetic; float64 is for checks. Default float32. */
+  readonly dtype?: 'float32' | 'float64';
+  /** Default: the machine's cores. */
+  readonly threads?: number;
+}
+
+/**
+ * A language model that can be scored, sampled and differentiated. One owner holds the weights, the optimizer's state
+ * and every session; this interface is what others see of it, in the same thread or through a worker.
+ */
+export interface Policy {
+  readonly info: PolicyInfo;
+  score(request: ScoreRequest & { readonly of?: 'policy' | 'reference' }): Promise<TokenScores>;
+  vjp(request: ScoreRequest): Promise<Vjp>;
+  /** Clips, updates the weights in place with AdamW, clears the gradients. */
+  step(learningRate: number): Promise<StepReport>;
+  sample(request: SampleRequest, options?: { readonly signal?: AbortSignal }): Promise<Completion[]>;
+  /** Accumulated gradients by checkpoint name, as copies. */
+  gradients(): Promise<Map<string, { shape: readonly number[]; data: Float64Array }>>;
+  /** Configures AdamW; resets its state. */
+  optimizer(options: AdamWOptions): Promise<void>;
+  /**
+   * Writes model.safetensors, config.json and tokenizer files (or a PEFT folder, for LoRA) into `folder`, whole or not
+   * at all.
+   */
+  save(folder: string, options?: { readonly merge?: boolean }): Promise<void>;
+  /** Trained tensors, optimizer moments and step count: everything that `restore` needs to go on bit for bit. */
+  saveState(file: string): Promise<void>;
+  restoreState(file: string): Promise<void>;
+  dispose(): Promise<void>;
+}
+
+export interface PolicyInfo {
+  readonly modelType: string;
+  readonly parameters: number;
+  readonly trainedParameters: number;
+  readonly vocabularySize: number;
+  readonly contextLength: number;
+  /** sha256 over the config's arithmetic and every weight. */
+  readonly hash: string;
+}
