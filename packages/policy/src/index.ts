@@ -1,1 +1,2 @@
-export {};
+export * from './tree.js';
+export * from './types.js';

@@ -1,0 +1,299 @@
+import { type Sequence, type TokenTree, treeOf } from '@kelpie/policy';
+import { detectFormat, formatNamed, sampleRows } from './detect.js';
+import { badOption, badRows, DataError, type Problem, type Reason, type Where } from './error.js';
+import { type RawRow, readRows } from './read.js';
+import { countTokens, type DataReport, hashTrees } from './report.js';
+import type { CompletionRow, Format, JsonObject, PairRow, Row, RowKind } from './row.js';
+import { type Rendered, render } from './template.js';
+import { type Encoder, encoderOf, requireVocabulary, type ScoreFrom, type Tokenized, tokenize } from './tokenize.js';
+import type { TextTokenizer } from './tokenizer.js';
+import { type Truncation, truncate, truncations } from './truncate.js';
+
+export interface LoadOptions {
+  /** `.jsonl`, `.ndjson` or `.json`, each also with `.gz`; rows come in this order. */
+  readonly files: readonly string[];
+  readonly tokenizer: TextTokenizer;
+  /** Tokens a sequence may have: the model's context, or less. */
+  readonly maxLength: number;
+  /** Entries of the model's embedding. Default: those of the tokenizer. */
+  readonly vocabularySize?: number;
+  /** The name of a format. Default: the one that fits the first rows of each file. */
+  readonly format?: string;
+  /** Columns under other names, `{ prompt: 'question' }`: renamed before the format is looked for. */
+  readonly columns?: Readonly<Record<string, string>>;
+  /** `error` (default) lists all bad rows and throws; `drop` leaves them out and counts them. */
+  readonly onBadRow?: 'error' | 'drop';
+  readonly signal?: AbortSignal;
+}
+
+export interface LoadPreferencesOptions extends LoadOptions {
+  /** Default `prompt-start`. */
+  readonly truncation?: Truncation;
+  /** Default `shared`. */
+  readonly scoreFrom?: ScoreFrom;
+}
+
+export interface LoadTextOptions extends LoadOptions {
+  /** Default `end`. */
+  readonly truncation?: Truncation;
+  /**
+   * What counts: `completion`, or every token but the first. Default: `completion` for rows with a prompt, `all` for
+   * text and conversations; asked for `completion`, of a conversation the assistant's last turn counts.
+   */
+  readonly score?: 'completion' | 'all';
+  /** Reads preference rows and takes one side of each as the completion. */
+  readonly side?: 'chosen' | 'rejected';
+}
+
+interface ExampleFacts {
+  readonly id: string;
+  readonly where: Where;
+  /** Columns the format did not use. */
+  readonly extra: JsonObject;
+  /** The prompt as the tokenizer saw it, before any truncation. Empty where rows have none. */
+  readonly prompt: string;
+  readonly tree: TokenTree;
+  /** Prompt tokens that merged with the completion, and tokens that truncation cut off. */
+  readonly mergedTokens: number;
+  readonly cutTokens: number;
+}
+
+/** A pair as a tree with two branches: chosen, then rejected. */
+export interface PreferenceExample extends ExampleFacts {
+  readonly chosen: string;
+  readonly rejected: string;
+}
+
+/** Text as a tree with one branch. */
+export interface TextExample extends ExampleFacts {
+  readonly completion: string;
+}
+
+export interface Dataset<Example> {
+  readonly examples: Example[];
+  readonly report: DataReport;
+}
+
+/** A row ready for training, before it is known as a pair or as text. */
+interface Ready {
+  readonly row: Row;
+  readonly rendered: Rendered;
+  readonly tokenized: Tokenized;
+  readonly tree: TokenTree;
+  readonly cutTokens: number;
+}
+
+interface Recipe {
+  readonly options: LoadOptions;
+  readonly kinds: readonly RowKind[];
+  readonly truncation: Truncation;
+  readonly scoreFrom: ScoreFrom;
+  /** Makes of a parsed row the one to be rendered. */
+  readonly shape: (row: Row) => { readonly row: Row } | { readonly problem: Problem };
+  /** Scores every token but the first, whatever the row's prompt. */
+  readonly scoreAll: (row: Row) => boolean;
+}
+
+/** Rows that can't be used: those to complain about, and those that truncation leaves out as asked. */
+class Rejects {
+  readonly problems: Problem[] = [];
+  readonly bad: Problem[] = [];
+  readonly counts = new Map<Reason, number>();
+
+  add(problems: readonly Problem[], bad: boolean): void {
+    const [first] = problems;
+    if (first === undefined) return;
+    this.problems.push(...problems);
+    if (bad) this.bad.push(...problems);
+    this.counts.set(first.code, (this.counts.get(first.code) ?? 0) + 1);
+  }
+}
+
+function requireOptions({ options: { files, maxLength, onBadRow = 'error' }, truncation }: Recipe): void {
+  if (files.length === 0) throw badOption('files', 'a list of at least one file', files);
+  if (!(Number.isInteger(maxLength) && maxLength >= 2))
+    throw badOption('maxLength', 'a whole number from 2', maxLength);
+  if (!truncations.includes(truncation)) throw badOption('truncation', truncations.join(', '), truncation);
+  if (!['error', 'drop'].includes(onBadRow)) throw badOption('onBadRow', 'error or drop', onBadRow);
+}
+
+function renamed(value: JsonObject, columns: Readonly<Record<string, string>>): JsonObject {
+  const result: Record<string, unknown> = { ...value };
+  for (const from of Object.values(columns)) delete result[from];
+  for (const [to, from] of Object.entries(columns)) if (value[from] !== undefined) result[to] = value[from];
+  return result;
+}
+
+interface FileRows {
+  readonly format: Format | undefined;
+  readonly rows: readonly RawRow[];
+}
+
+async function readFile(file: string, { options, kinds }: Recipe): Promise<FileRows> {
+  const { columns = {}, signal, format } = options;
+  const rows: RawRow[] = [];
+  for await (const raw of readRows(file, { signal }))
+    rows.push('value' in raw ? { ...raw, value: renamed(raw.value, columns) } : raw);
+  if (!rows.some((raw) => 'value' in raw)) return { rows, format: undefined };
+  return {
+    rows,
+    format: format === undefined ? detectFormat(rows.slice(0, sampleRows), kinds) : formatNamed(format, kinds),
+  };
+}
+
+function sameIds([a, b]: readonly Sequence[]): boolean {
+  return a !== undefined && b !== undefined && a.ids.length === b.ids.length && a.ids.every((id, i) => id === b.ids[i]);
+}
+
+function parse(
+  raw: RawRow,
+  format: Format | undefined,
+  recipe: Recipe,
+): { row: Row } | { problems: readonly Problem[] } {
+  if ('problem' in raw) return { problems: [raw.problem] };
+  const parsed = (format as Format).parse(raw.value, raw.where);
+  if ('problems' in parsed) return parsed;
+  const shaped = recipe.shape(parsed.row);
+  return 'row' in shaped ? shaped : { problems: [shaped.problem] };
+}
+
+function ready(row: Row, recipe: Recipe, encoder: Encoder, rejects: Rejects): Ready | undefined {
+  const { tokenizer, maxLength, vocabularySize = tokenizer.vocabularySize } = recipe.options;
+  const { id, where } = row;
+  const reject = (code: Reason, expected: string, received: string, bad: boolean) => {
+    rejects.add([{ code, where, expected, received }], bad);
+    return undefined;
+  };
+  const rendered = render(row, tokenizer);
+  if ('problem' in rendered) {
+    rejects.add([rendered.problem], true);
+    return undefined;
+  }
+  const { scoreFrom } = recipe;
+  const tokenized = tokenize(rendered, encoder, { endTokenId: tokenizer.eosTokenId, scoreFrom });
+  const all = recipe.scoreAll(row);
+  const sequences = all ? tokenized.sequences.map(({ ids }) => ({ ids, scoreFrom: 1 })) : tokenized.sequences;
+  requireVocabulary(sequences, { size: vocabularySize, tokenizer, where });
+  if (sequences.some(({ ids, scoreFrom }) => ids.length <= scoreFrom))
+    return reject('empty-completion', 'a completion that makes at least one token', 'none', true);
+  if (sameIds(sequences)) return reject('same-tokens', 'two completions that differ in tokens', 'the same ids', true);
+  const cut = truncate(sequences, { maxLength, rule: recipe.truncation, bosTokenId: tokenizer.bosTokenId });
+  if ('reason' in cut) return reject(cut.reason, cut.expected, cut.received, recipe.truncation === 'error');
+  if (sameIds(cut.sequences))
+    return reject('same-after-truncation', `completions that differ within ${maxLength} tokens`, `row ${id}`, false);
+  return { row, rendered, tokenized, tree: treeOf(cut.sequences), cutTokens: cut.cutTokens };
+}
+
+function requireRows(kept: number, rows: number, rejects: Rejects, files: readonly string[]): void {
+  if (kept > 0) return;
+  const reasons = [...rejects.counts].map(([reason, count]) => `${count} ${reason}`).join(', ');
+  const first = files[0];
+  throw new DataError(`No row can be used: ${rows} were read${reasons === '' ? '' : `, and dropped as ${reasons}`}.`, {
+    code: 'no-rows',
+    expected: 'at least one row',
+    received: `${rows} rows, none of use`,
+    remedy: rows === 0 ? `Check that ${files.join(', ')} are the files you mean.` : 'See `problems` for each row.',
+    problems: rejects.problems,
+    ...(first === undefined ? {} : { where: { file: first, line: 1 } }),
+  });
+}
+
+async function load(recipe: Recipe): Promise<Dataset<Ready>> {
+  requireOptions(recipe);
+  const { files, tokenizer, onBadRow = 'error', signal } = recipe.options;
+  const encoder = encoderOf(tokenizer);
+  const rejects = new Rejects();
+  const examples: Ready[] = [];
+  const sources: { file: string; format: string; rows: number }[] = [];
+  for (const file of files) {
+    const { rows, format } = await readFile(file, recipe);
+    sources.push({ file, format: format?.name ?? 'none', rows: rows.length });
+    for (const raw of rows) {
+      signal?.throwIfAborted();
+      const parsed = parse(raw, format, recipe);
+      if ('problems' in parsed) rejects.add(parsed.problems, true);
+      const example = 'row' in parsed ? ready(parsed.row, recipe, encoder, rejects) : undefined;
+      if (example !== undefined) examples.push(example);
+    }
+  }
+  const rows = sources.reduce((sum, source) => sum + source.rows, 0);
+  if (onBadRow === 'error' && rejects.bad.length > 0) throw badRows(rejects.bad, rows);
+  requireRows(examples.length, rows, rejects, files);
+  const trees = examples.map(({ tree }) => tree);
+  const cut = examples.filter(({ cutTokens }) => cutTokens > 0);
+  const merged = examples.filter(({ tokenized }) => tokenized.mergedTokens > 0);
+  const report: DataReport = {
+    files: sources,
+    rows,
+    kept: examples.length,
+    dropped: Object.fromEntries(rejects.counts),
+    problems: rejects.problems,
+    truncated: { rows: cut.length, tokens: cut.reduce((sum, { cutTokens }) => sum + cutTokens, 0) },
+    merged: { rows: merged.length, tokens: merged.reduce((sum, { tokenized }) => sum + tokenized.mergedTokens, 0) },
+    withoutEnd: examples.filter(({ tokenized }) => tokenized.withoutEnd > 0).length,
+    tokens: countTokens(trees),
+    hash: hashTrees(trees),
+  };
+  return { examples, report };
+}
+
+function facts({ row: { id, where, extra }, rendered, tokenized, tree, cutTokens }: Ready): ExampleFacts {
+  return { id, where, extra, prompt: rendered.prompt, tree, mergedTokens: tokenized.mergedTokens, cutTokens };
+}
+
+/** Preference rows of any pair format, as trees with a chosen and a rejected branch. */
+export async function loadPreferences(options: LoadPreferencesOptions): Promise<Dataset<PreferenceExample>> {
+  const { truncation = 'prompt-start', scoreFrom = 'shared' } = options;
+  const { examples, report } = await load({
+    options,
+    truncation,
+    scoreFrom,
+    kinds: ['pair'],
+    shape: (row) => ({ row }),
+    scoreAll: () => false,
+  });
+  return {
+    report,
+    examples: examples.map((example) => {
+      const [chosen = '', rejected = ''] = example.rendered.completions;
+      return { ...facts(example), chosen, rejected };
+    }),
+  };
+}
+
+/** The assistant's last turn as the completion of what was said before. */
+function lastTurn(row: Row): { row: Row } | { problem: Problem } {
+  if (row.kind !== 'text' || typeof row.text === 'string') return { row };
+  const { id, where, extra, text } = row;
+  const last = text.at(-1);
+  if (last?.role === 'assistant' && text.length > 1)
+    return { row: { kind: 'completion', id, where, extra, prompt: text.slice(0, -1), completion: [last] } };
+  const expected = 'a conversation that ends with a turn of `assistant` behind another';
+  return {
+    problem: { code: 'wrong-type', where, field: 'messages', expected, received: `\`${last?.role}\` at the end` },
+  };
+}
+
+function oneSide({ id, where, extra, prompt, ...sides }: PairRow, side: 'chosen' | 'rejected'): CompletionRow {
+  return { kind: 'completion', id, where, extra, prompt, completion: sides[side] };
+}
+
+/** Supervised rows: text, conversations, or prompts with one completion, as trees with one branch. */
+export async function loadText(options: LoadTextOptions): Promise<Dataset<TextExample>> {
+  const { truncation = 'end', score, side } = options;
+  const { examples, report } = await load({
+    options,
+    truncation,
+    scoreFrom: 'per-side',
+    kinds: side === undefined ? ['completion', 'text'] : ['pair'],
+    shape: (row) => {
+      if (row.kind === 'pair' && side !== undefined) return { row: oneSide(row, side) };
+      return score === 'completion' ? lastTurn(row) : { row };
+    },
+    scoreAll: (row) => score === 'all' || row.kind === 'text',
+  });
+  return {
+    report,
+    examples: examples.map((example) => ({ ...facts(example), completion: example.rendered.completions[0] ?? '' })),
+  };
+}

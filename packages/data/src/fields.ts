@@ -1,0 +1,117 @@
+import { type Problem, type Reason, show, type Where } from './error.js';
+import type { CompletionRow, Content, JsonObject, Message, PairRow, Parsed, TextRow } from './row.js';
+
+/** ShareGPT's names for who speaks. */
+const roles = new Map([
+  ['human', 'user'],
+  ['gpt', 'assistant'],
+  ['observation', 'tool'],
+  ['function_call', 'assistant'],
+]);
+
+export function isObject(value: unknown): value is JsonObject {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+/** Reads one row's columns and collects what is wrong with them; what could not be read comes back empty. */
+export class Fields {
+  readonly #problems: Problem[] = [];
+  readonly #used = new Set<string>();
+
+  constructor(
+    readonly value: JsonObject,
+    readonly where: Where,
+  ) {}
+
+  has(field: string): boolean {
+    return this.value[field] !== undefined && this.value[field] !== null;
+  }
+
+  problem(code: Reason, field: string, expected: string, received: string): void {
+    this.#problems.push({ code, where: this.where, field, expected, received });
+  }
+
+  /** Marks a column as read, so that it is not handed on as an extra one. */
+  take(field: string, expected: string): unknown {
+    this.#used.add(field);
+    if (!this.has(field)) {
+      const received = this.value[field] === null ? 'null' : 'nothing';
+      this.problem('missing-field', field, expected, received);
+      return undefined;
+    }
+    return this.value[field];
+  }
+
+  text(field: string): string {
+    const value = this.take(field, 'text');
+    if (typeof value === 'string') return value;
+    if (value !== undefined) this.problem('wrong-type', field, 'text', show(value));
+    return '';
+  }
+
+  /** A list of turns, one turn, or text, which becomes a turn of `role`. */
+  messages(field: string, role: string): readonly Message[] {
+    const value = this.take(field, 'a list of messages');
+    if (value === undefined) return [];
+    if (typeof value === 'string') return [{ role, content: value }];
+    if (Array.isArray(value)) return value.flatMap((item, i) => this.#message(item, `${field}[${i}]`));
+    return this.#message(value, field);
+  }
+
+  #message(value: unknown, field: string): Message[] {
+    if (!isObject(value)) {
+      this.problem('wrong-type', field, 'a message, `{ role, content }` or `{ from, value }`', show(value));
+      return [];
+    }
+    const { role, content, from, value: said, ...rest } = value;
+    const speaker = role ?? from;
+    const words = content ?? said;
+    if (typeof speaker !== 'string') this.problem('wrong-type', `${field}.role`, 'text', show(speaker));
+    if (typeof words !== 'string') this.problem('wrong-type', `${field}.content`, 'text', show(words));
+    if (typeof speaker !== 'string' || typeof words !== 'string') return [];
+    return [{ ...rest, role: roles.get(speaker) ?? speaker, content: words }];
+  }
+
+  /** A completion must say something, and in a conversation it is the assistant who begins. */
+  #checkCompletion(field: string, content: Content): void {
+    const said = typeof content === 'string' ? content : content.map((message) => message.content).join('');
+    if (said.trim() === '') this.problem('empty-completion', field, 'a completion with words', show(said));
+    else if (typeof content !== 'string' && content[0]?.role !== 'assistant')
+      this.problem('wrong-type', field, 'a completion that begins with `assistant`', show(content[0]?.role));
+  }
+
+  #facts(): Pick<PairRow, 'id' | 'where' | 'extra'> {
+    const { id } = this.value;
+    const own = typeof id === 'string' || typeof id === 'number';
+    return {
+      id: own ? String(id) : `${this.where.file}:${this.where.line}`,
+      where: this.where,
+      extra: Object.fromEntries(Object.entries(this.value).filter(([key]) => !this.#used.has(key))),
+    };
+  }
+
+  pair(prompt: Content, chosen: Content, rejected: Content): Parsed<PairRow> {
+    if (this.#problems.length === 0) {
+      this.#checkCompletion('chosen', chosen);
+      this.#checkCompletion('rejected', rejected);
+    }
+    if (this.#problems.length === 0 && JSON.stringify(chosen) === JSON.stringify(rejected))
+      this.problem('same-completions', 'rejected', 'a completion other than `chosen`', 'the same');
+    if (this.#problems.length > 0) return { problems: this.#problems };
+    return { row: { kind: 'pair', ...this.#facts(), prompt, chosen, rejected } };
+  }
+
+  completion(prompt: Content, completion: Content): Parsed<CompletionRow> {
+    if (this.#problems.length === 0) this.#checkCompletion('completion', completion);
+    if (this.#problems.length > 0) return { problems: this.#problems };
+    return { row: { kind: 'completion', ...this.#facts(), prompt, completion } };
+  }
+
+  whole(field: string, text: Content): Parsed<TextRow> {
+    const said = typeof text === 'string' ? text : text.map((message) => message.content).join('');
+    if (this.#problems.length === 0 && said.trim() === '')
+      this.problem('empty-completion', field, 'text with words', show(said));
+    if (this.#problems.length > 0) return { problems: this.#problems };
+    return { row: { kind: 'text', ...this.#facts(), text } };
+  }
+}
