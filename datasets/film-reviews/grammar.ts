@@ -404,7 +404,7 @@ const twoOpposed: readonly Sentence[] = [
   (rng, a, b, s, t) => join(`${pick(rng, ['although', 'while'])} {0}, {1}`, clause(rng, a, s), clause(rng, b, t)),
   (rng, a, b, s, t) => join('{0}, but {1}', opinion(rng, a, s), opinion(rng, b, t)),
   (rng, a, b, s, t) => join(`${pick(rng, things)} has {0} but {1}`, attributive(rng, a, s), attributive(rng, b, t)),
-  (rng, a, _, s, t) => sameSubject(rng, a, s, t, ' but '),
+  (rng, a, _, s, t) => sameSubject(rng, ownMild(a), s, t, ' but '),
 ];
 
 /** `I liked the music, and I loved the ending`: two different words. */
@@ -423,6 +423,17 @@ function sameSubject(rng: Rng, about: Aspect, s: Sign, t: Sign, link: string): S
   let two = adjective(rng, about, t, false);
   while (lastWord(two.text) === lastWord(one.text)) two = adjective(rng, about, t, false);
   return join(`the ${subject.noun} ${isOrAre(subject)} {0}${link}{1}`, one, two);
+}
+
+/** The aspect with its own mild adjectives alone: `slow but confident` can be meant, `poor but excellent` can not. */
+function ownMild({ subjects, praise, pan }: Aspect): Aspect {
+  const narrow = ({ adjectives, verbs }: Polarity, anything: Polarity): Polarity => ({
+    adjectives: adjectives.filter(({ word, value }) => {
+      return Math.abs(value) === 2 && !anything.adjectives.some((other) => other.word === word);
+    }),
+    verbs,
+  });
+  return { subjects, praise: narrow(praise, praiseAnything), pan: narrow(pan, panAnything) };
 }
 
 const lastWord = (text: string): string => text.slice(text.lastIndexOf(' ') + 1);
