@@ -1,1 +1,34 @@
-export {};
+export { getObjective, objectives, objectivesTable } from './catalog.js';
+export { nearest, ObjectiveError, type Problem, type ProblemCode, type Where } from './errors.js';
+export {
+  addTotals,
+  type BatchName,
+  type Cotangents,
+  checkInput,
+  countTotals,
+  type Expectation,
+  type Needs,
+  type ObjectiveInput,
+  type RowField,
+  type RowKind,
+  type RowTable,
+  type ScoredBatch,
+  type ScoreName,
+  type Scores,
+  scoreNames,
+  type TokenField,
+  type TokenTable,
+  type Totals,
+} from './input.js';
+export { type Mean, type Metrics, meanMetrics, mergeMetrics } from './metrics.js';
+export * from './numerics.js';
+export {
+  type CheckedInput,
+  type Detached,
+  defineObjective,
+  type Evaluation,
+  type Objective,
+  type ObjectiveDefinition,
+} from './objective.js';
+export * from './objectives/index.js';
+export type { OptionInfo } from './options.js';

@@ -1,0 +1,296 @@
+import { type Problem, throwIfAny } from './errors.js';
+import { type Grid, rowLengths, total } from './numerics.js';
+
+/**
+ * Numbers a policy gives per scored token, in nats. A further score is one more name here.
+ *   logprobs    log-probability of the realised token
+ *   entropy     entropy of the next-token distribution
+ *   forwardKl   KL(reference ‖ policy), over the whole vocabulary
+ *   reverseKl   KL(policy ‖ reference), over the whole vocabulary
+ *   values      value estimate before the token
+ *   logSumSquares  log Σ_v π_v², the log of the probability that two draws agree
+ */
+export const scoreNames = ['logprobs', 'entropy', 'forwardKl', 'reverseKl', 'values', 'logSumSquares'] as const;
+export type ScoreName = (typeof scoreNames)[number];
+
+/** Each [rows, tokens], row-major, left-aligned: column 0 is the completion's first scored token. */
+export type Scores = { readonly [Name in ScoreName]?: Float64Array };
+
+/** d loss / d score, each [rows, tokens] like the scores; what is absent is zero. */
+export type Cotangents = Scores;
+
+/** Numbers a row brings along, each [rows]. */
+export interface RowTable {
+  /** 1 desirable, 0 undesirable. */
+  readonly labels: Uint8Array;
+  /** Group of each row; the rows of a group stand together. */
+  readonly groups: Int32Array;
+  /** Of the completion. NaN: not judged. */
+  readonly rewards: Float64Array;
+}
+export type RowField = keyof RowTable;
+
+/** Numbers a token brings along, each [rows, tokens]. */
+export interface TokenTable {
+  readonly advantages: Float64Array;
+  readonly returns: Float64Array;
+}
+export type TokenField = keyof TokenTable;
+
+/**
+ * How rows belong together.
+ *   single     each row stands for itself
+ *   pairs      row 2i is chosen, row 2i + 1 rejected
+ *   unpaired   each row has a label
+ *   groups     the completions of one prompt stand together and share `perRow.groups`
+ */
+export type RowKind = 'single' | 'pairs' | 'unpaired' | 'groups';
+
+/** Counts of a whole step, over all its micro-batches. They add up: see `countTotals`, `addTotals`. */
+export interface Totals {
+  readonly rows: number;
+  /** Rows with at least one completion token. */
+  readonly nonEmptyRows: number;
+  /** Pairs, groups, or single rows: what a mean over preferences divides by. */
+  readonly groups: number;
+  /** Completion tokens. */
+  readonly scoredTokens: number;
+  /** Completion tokens of the chosen (or desirable) side; of all rows where there are no sides. */
+  readonly chosenTokens: number;
+}
+
+/** Rows scored by policy and reference, without gradient. */
+export interface ScoredBatch extends Grid {
+  readonly policy: Scores;
+  readonly reference?: Scores;
+}
+
+/**
+ * Further batches whose scores an objective reads as constants.
+ *   mismatched   prompts with the completions of other prompts, for KTO's estimate of the KL
+ */
+export type BatchName = 'mismatched';
+
+/** What is handed to an objective: one micro-batch, or the whole step if the objective is not separable. */
+export interface ObjectiveInput extends Grid {
+  /** Scores of what is trained. */
+  readonly policy: Scores;
+  /** Scores of the frozen anchor. */
+  readonly reference?: Scores;
+  /** Scores of the policy that sampled the rows. */
+  readonly old?: Scores;
+  readonly perRow?: Partial<RowTable>;
+  readonly perToken?: Partial<TokenTable>;
+  readonly batches?: { readonly [Name in BatchName]?: ScoredBatch };
+  /** The step's counts; absent: this input is the whole step. */
+  readonly totals?: Totals;
+  /**
+   * Where stopped gradients read the policy's scores. The same numbers as `policy`, and so it is by default; only a
+   * difference check moves one and holds the other.
+   */
+  readonly stopped?: Scores;
+}
+
+/** What an objective reads. Scores of `policy` get cotangents; all else is constant. */
+export interface Needs {
+  readonly policy: readonly ScoreName[];
+  readonly reference: readonly ScoreName[];
+  readonly old?: readonly ScoreName[];
+  readonly perRow?: readonly RowField[];
+  readonly perToken?: readonly TokenField[];
+  readonly batches?: readonly BatchName[];
+}
+
+/** Counts of one micro-batch. */
+export function countTotals(kind: RowKind, input: Pick<ObjectiveInput, keyof Grid | 'perRow'>): Totals {
+  const lengths = rowLengths(input);
+  return {
+    rows: input.rows,
+    nonEmptyRows: lengths.filter((length) => length > 0).length,
+    groups: countGroups(kind, input),
+    scoredTokens: total(lengths),
+    chosenTokens: total(lengths.map((length, row) => (isChosen(kind, input, row) ? length : 0))),
+  };
+}
+
+/** Counts of a step from those of its micro-batches. Groups must not be split over micro-batches. */
+export function addTotals(parts: readonly Totals[]): Totals {
+  const sum = (name: keyof Totals) => parts.reduce((so, part) => so + part[name], 0);
+  return {
+    rows: sum('rows'),
+    nonEmptyRows: sum('nonEmptyRows'),
+    groups: sum('groups'),
+    scoredTokens: sum('scoredTokens'),
+    chosenTokens: sum('chosenTokens'),
+  };
+}
+
+function countGroups(kind: RowKind, { rows, perRow }: Pick<ObjectiveInput, 'rows' | 'perRow'>): number {
+  if (kind === 'pairs') return rows / 2;
+  if (kind === 'groups') return new Set(perRow?.groups).size;
+  return rows;
+}
+
+function isChosen(kind: RowKind, { perRow }: Pick<ObjectiveInput, 'perRow'>, row: number): boolean {
+  if (kind === 'pairs') return row % 2 === 0;
+  if (kind === 'unpaired') return perRow?.labels?.[row] === 1;
+  return true;
+}
+
+/** What an input is checked against. */
+export interface Expectation {
+  readonly name: string;
+  readonly rows: RowKind;
+  readonly needs: Needs;
+}
+
+/** Throws an `ObjectiveError` that names everything wrong with the input: shapes, absent scores, numbers not finite. */
+export function checkInput(input: ObjectiveInput, expectation: Expectation): void {
+  const shape = gridProblems(input, '');
+  throwIfAny(named(shape, expectation));
+  const { needs, rows: kind } = expectation;
+  const perRow = new Set([
+    ...(needs.perRow ?? []),
+    ...(kind === 'unpaired' ? (['labels'] as const) : []),
+    ...(kind === 'groups' ? (['groups'] as const) : []),
+  ]);
+  const problems = [
+    ...scoreProblems(input, input.policy, 'policy', needs.policy),
+    ...scoreProblems(input, input.reference, 'reference', needs.reference),
+    ...scoreProblems(input, input.old, 'old', needs.old ?? []),
+    ...scoreProblems(input, input.stopped, 'stopped', []),
+    ...rowFieldProblems(input, [...perRow]),
+    ...tokenFieldProblems(input, needs.perToken ?? []),
+    ...batchProblems(input, needs),
+  ];
+  const rowProblems = kindProblems(kind, input);
+  if (rowProblems.length === 0 && problems.length === 0) problems.push(...totalsProblems(kind, input));
+  throwIfAny(named([...rowProblems, ...problems], expectation));
+}
+
+function named(problems: readonly Problem[], { name }: Expectation): Problem[] {
+  return problems.map((problem) => ({ ...problem, where: { objective: name, ...problem.where } }));
+}
+
+function gridProblems({ rows, tokens, completionMask }: Grid, prefix: string): Problem[] {
+  const problems: Problem[] = [];
+  for (const [field, count] of Object.entries({ rows, tokens })) {
+    if (Number.isInteger(count) && count >= 0) continue;
+    const where = { field: `${prefix}${field}` };
+    problems.push({ code: 'wrong-shape', where, expected: 'a whole number from 0', received: `${count}` });
+  }
+  const field = `${prefix}completionMask`;
+  problems.push(...lengthProblem(completionMask, rows * tokens, field, `[rows, tokens] = [${rows}, ${tokens}]`));
+  const bad = completionMask ? completionMask.findIndex((bit) => bit > 1) : -1;
+  if (bad >= 0) {
+    const where = { field, row: Math.floor(bad / tokens), token: bad % tokens };
+    problems.push({ code: 'wrong-mask', where, expected: '0 or 1', received: `${completionMask[bad]}` });
+  }
+  return problems;
+}
+
+function lengthProblem(values: ArrayLike<number>, length: number, field: string, shape: string): Problem[] {
+  if (values?.length === length) return [];
+  const received = values === undefined ? 'nothing' : `${values.length} numbers`;
+  return [{ code: 'wrong-shape', where: { field }, expected: `${length} numbers, ${shape}`, received }];
+}
+
+function scoreProblems(grid: Grid, scores: Scores | undefined, of: string, needed: readonly ScoreName[]): Problem[] {
+  const names = scoreNames.filter((name) => needed.includes(name) || scores?.[name] !== undefined);
+  return names.flatMap((name) => {
+    const field = `${of}.${name}`;
+    const values = scores?.[name];
+    if (values) return tokenProblems(grid, values, field, 'non-finite-score');
+    const hint = `Ask the ${of.split('.').at(-1)} model for the score \`${name}\`.`;
+    return [{ code: 'missing-score', where: { field }, expected: 'a score per token', received: 'nothing', hint }];
+  });
+}
+
+function tokenProblems(grid: Grid, values: Float64Array, field: string, code: 'non-finite-score'): Problem[] {
+  const { rows, tokens, completionMask } = grid;
+  const shape = lengthProblem(values, rows * tokens, field, `[rows, tokens] = [${rows}, ${tokens}]`);
+  if (shape.length > 0) return shape;
+  const bad = values.findIndex((value, at) => completionMask[at] === 1 && !Number.isFinite(value));
+  if (bad < 0) return [];
+  const count = values.filter((value, at) => completionMask[at] === 1 && !Number.isFinite(value)).length;
+  const where = { field, row: Math.floor(bad / tokens), token: bad % tokens };
+  const hint = count > 1 ? `${count} such entries in all.` : 'Mask the token, or look for the overflow that made it.';
+  return [{ code, where, expected: 'a finite number', received: `${values[bad]}`, hint }];
+}
+
+function rowFieldProblems({ rows, perRow }: ObjectiveInput, needed: readonly RowField[]): Problem[] {
+  return needed.flatMap((name) => {
+    const field = `perRow.${name}`;
+    const values = perRow?.[name];
+    if (values) return lengthProblem(values, rows, field, `[rows] = [${rows}]`);
+    return [{ code: 'missing-field', where: { field }, expected: 'a number per row', received: 'nothing' }];
+  });
+}
+
+function tokenFieldProblems(input: ObjectiveInput, needed: readonly TokenField[]): Problem[] {
+  return needed.flatMap((name) => {
+    const field = `perToken.${name}`;
+    const values = input.perToken?.[name];
+    if (values) return tokenProblems(input, values, field, 'non-finite-score');
+    return [{ code: 'missing-field', where: { field }, expected: 'a number per token', received: 'nothing' }];
+  });
+}
+
+function batchProblems({ batches }: ObjectiveInput, needs: Needs): Problem[] {
+  return (needs.batches ?? []).flatMap((name) => {
+    const field = `batches.${name}`;
+    const batch = batches?.[name];
+    if (!batch) return [{ code: 'missing-field', where: { field }, expected: 'a batch', received: 'nothing' }];
+    const shape = gridProblems(batch, `${field}.`);
+    if (shape.length > 0) return shape;
+    return [
+      ...scoreProblems(batch, batch.policy, `${field}.policy`, ['logprobs']),
+      ...scoreProblems(batch, batch.reference, `${field}.reference`, needs.reference),
+    ];
+  });
+}
+
+function kindProblems(kind: RowKind, { rows, perRow }: ObjectiveInput): Problem[] {
+  if (kind === 'pairs' && rows % 2 === 1) {
+    const hint = 'Row 2i is chosen, row 2i + 1 rejected: one of them is missing.';
+    return [{ code: 'wrong-rows', where: { field: 'rows' }, expected: 'an even number', received: `${rows}`, hint }];
+  }
+  const label = kind === 'unpaired' ? (perRow?.labels?.findIndex((value) => value > 1) ?? -1) : -1;
+  if (label >= 0) {
+    const where = { field: 'perRow.labels', row: label };
+    return [{ code: 'wrong-rows', where, expected: '0 or 1', received: `${perRow?.labels?.[label]}` }];
+  }
+  const returning = kind === 'groups' ? firstReturn(perRow?.groups ?? new Int32Array()) : -1;
+  if (returning >= 0) {
+    const where = { field: 'perRow.groups', row: returning };
+    const received = `group ${perRow?.groups?.[returning]} a second time`;
+    return [{ code: 'wrong-rows', where, expected: 'the rows of a group to stand together', received }];
+  }
+  return [];
+}
+
+/** The first row whose group was left before, or -1. */
+function firstReturn(groups: Int32Array): number {
+  const seen = new Set<number>();
+  return groups.findIndex((group, row) => {
+    const returns = group !== groups[row - 1] && seen.has(group);
+    seen.add(group);
+    return returns;
+  });
+}
+
+function totalsProblems(kind: RowKind, input: ObjectiveInput): Problem[] {
+  const { totals } = input;
+  if (!totals) return [];
+  const own = countTotals(kind, input);
+  const names = Object.keys(own) as (keyof Totals)[];
+  return names
+    .filter((name) => !(totals[name] >= own[name] && Number.isFinite(totals[name])))
+    .map((name) => ({
+      code: 'wrong-totals' as const,
+      where: { field: `totals.${name}` },
+      expected: `at least the ${own[name]} of this micro-batch`,
+      received: `${totals[name]}`,
+      hint: 'Totals are the counts of the whole step: `addTotals` of the `countTotals` of its micro-batches.',
+    }));
+}
