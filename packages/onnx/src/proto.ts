@@ -74,7 +74,8 @@ export interface EncodeOptions {
 
 /**
  * The bytes of a model. Initializers held in memory are written inline, so the whole stays below 2 GiB: large weights
- * belong in a file of their own (`writeModel`). Symbolic sizes become `dim_param`.
+ * belong in a file of their own (`writeModel`). Symbolic sizes become `dim_param`; float attributes are rounded to float32,
+ * which is all the format has for them.
  */
 export function encodeModel(
   graph: Graph,
@@ -321,9 +322,26 @@ function checkComplete(bytes: Uint8Array): void {
 const onnxDomain = (domain: string | undefined): string => (domain === undefined || domain === 'ai.onnx' ? '' : domain);
 
 function decodeOpsets(model: ModelProto): Record<string, number> {
-  const opsets = model.opsetImport.map(({ domain, version }) => [onnxDomain(domain), Number(version ?? 0n)] as const);
+  const opsets = new Map<string, number>();
+  for (const { domain, version } of model.opsetImport) {
+    const name = onnxDomain(domain);
+    const before = opsets.get(name) ?? Number(version ?? 0n);
+    if (before !== Number(version ?? 0n)) {
+      throw new OnnxError(
+        'malformed',
+        `the model asks for versions ${before} and ${version} of domain \`${name || 'ai.onnx'}\``,
+        { domain: name },
+      );
+    }
+    opsets.set(name, before);
+  }
+  if (opsets.size > 0) return Object.fromEntries(opsets);
   // Before IR 3 a model named no opset and meant the first.
-  return opsets.length === 0 ? { '': 1 } : Object.fromEntries(opsets);
+  const ir = Number(model.irVersion ?? 0n);
+  if (ir < 3) return { '': 1 };
+  throw new OnnxError('truncated', `the model names no opset, which IR version ${ir} asks for; it may be cut short`, {
+    ir,
+  });
 }
 
 const some = (names: readonly string[]): string =>
