@@ -5,8 +5,10 @@ import { kindOf, plain } from './op.js';
 import { ops } from './registry.js';
 
 export interface DifferentiateOptions {
-  /** Values whose cotangents come in, as inputs named `d/<name>`. */
+  /** Values whose cotangents come in, as inputs named `d/<name>`, unless `cotangents` names a value of the graph. */
   readonly outputs: readonly string[];
+  /** Output name -> the value of the graph that is its cotangent. */
+  readonly cotangents?: Readonly<Record<string, string>>;
   /** Values whose gradients are wanted: graph inputs, initializers or inner values. They leave as `grad/<name>`. */
   readonly wanted: readonly string[];
   /** Of `wanted`: gradients added to an accumulator that comes in as `acc/<name>`, in the product itself where it can be. */
@@ -26,7 +28,7 @@ export interface Joint {
  *
  * @throws OnnxError `no-vjp`, listing every operator on a path from `wanted` to `outputs` that has no rule.
  */
-export function differentiate(graph: Graph, { outputs, wanted, accumulate = [] }: DifferentiateOptions): Joint {
+export function differentiate(graph: Graph, { outputs, wanted, accumulate = [], cotangents: given = {} }: DifferentiateOptions): Joint {
   const needs = reachable(graph, wanted);
   const active = nodesBetween(graph, needs, outputs);
   refuseMissingRules(graph, active, needs);
@@ -41,7 +43,8 @@ export function differentiate(graph: Graph, { outputs, wanted, accumulate = [] }
   };
   for (const name of outputs) {
     const { shape, dtype: type } = g.value(name);
-    add(name, g.input(`d/${name}`, type, shape));
+    const inner = given[name];
+    add(name, inner === undefined ? g.input(`d/${name}`, type, shape) : g.value(inner));
   }
 
   const kept = new Set(wanted);

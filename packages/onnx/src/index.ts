@@ -7,3 +7,5 @@ export * from './graph.js';
 export * from './op.js';
 export { ops } from './registry.js';
 export { decodeTensor, encodeTensor } from './tensor.js';
+export * from './external.js';
+export { decodeModel, encodeModel } from './proto.js';

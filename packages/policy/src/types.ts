@@ -105,6 +105,18 @@ export interface OpenOptions {
   readonly dtype?: 'float32' | 'float64';
   /** Default: the machine's cores. */
   readonly threads?: number;
+  /**
+   * Keeps the start as a reference to be scored after updates: a copy of what is trained, or, for a fresh LoRA, the base
+   * without its adapter (no copy). Default false.
+   */
+  readonly keepReference?: boolean;
+}
+
+export interface SaveOptions {
+  /** LoRA: write the base with the adapter merged in, instead of a PEFT folder. */
+  readonly merge?: boolean;
+  /** The folder whose tokenizer files are copied along. Default: the model's own. */
+  readonly tokenizer?: string;
 }
 
 /**
@@ -126,7 +138,7 @@ export interface Policy {
    * Writes model.safetensors, config.json and tokenizer files (or a PEFT folder, for LoRA) into `folder`, whole or not
    * at all.
    */
-  save(folder: string, options?: { readonly merge?: boolean }): Promise<void>;
+  save(folder: string, options?: SaveOptions): Promise<void>;
   /** Trained tensors, optimizer moments and step count: everything that `restore` needs to go on bit for bit. */
   saveState(file: string): Promise<void>;
   restoreState(file: string): Promise<void>;
@@ -141,4 +153,7 @@ export interface PolicyInfo {
   readonly contextLength: number;
   /** sha256 over the config's arithmetic and every weight. */
   readonly hash: string;
+  /** Keys of config.json that mean nothing here and were not used. */
+  readonly unknownConfigKeys: readonly string[];
+  readonly threads: number;
 }

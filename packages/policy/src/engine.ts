@@ -1,0 +1,312 @@
+import { cpus } from 'node:os';
+import type { Model } from './architecture.js';
+import { KelpieError } from './errors.js';
+import { layOut } from './layout.js';
+import { sample } from './decode.js';
+import { openModel, type OpenedModel, saveModel } from './model-folder.js';
+import { adamw, sumOfSquares } from './optimizers/adamw.js';
+import type { FloatArray, Weights } from './parameters.js';
+import { type Forward, Passes, type Variant, zerosLike } from './passes.js';
+import { scores as knownScores } from './score.js';
+import { readState, writeState } from './state.js';
+import type { TokenTree } from './tree.js';
+import type {
+  AdamWOptions,
+  Completion,
+  Cotangents,
+  OpenOptions,
+  Policy,
+  PolicyInfo,
+  SampleRequest,
+  SaveOptions,
+  ScoreName,
+  ScoreRequest,
+  StepReport,
+  TokenScores,
+  Vjp,
+} from './types.js';
+import { hashWeights } from './weights.js';
+
+interface Optimizer {
+  readonly options: Required<AdamWOptions>;
+  readonly decays: ReadonlySet<string>;
+  readonly m: Weights;
+  readonly v: Weights;
+  stepsDone: number;
+}
+
+/** The one owner of a policy's weights, optimizer state and sessions. See `Policy` for the contract of each method. */
+export class Engine implements Policy {
+  readonly info: PolicyInfo;
+  readonly #opened: OpenedModel;
+  readonly #model: Model;
+  readonly #passes: Passes;
+  readonly #dtype: 'float32' | 'float64';
+  readonly #reference: Variant | undefined;
+  #gradients: Weights | undefined;
+  #optimizer: Optimizer | undefined;
+  #updated = false;
+
+  static async open(options: OpenOptions): Promise<Engine> {
+    const dtype = options.dtype ?? 'float32';
+    return new Engine(await openModel(options, dtype), options, dtype);
+  }
+
+  private constructor(opened: OpenedModel, { threads = cpus().length, keepReference = false }: OpenOptions, dtype: 'float32' | 'float64') {
+    this.#opened = opened;
+    this.#model = opened.model;
+    this.#dtype = dtype;
+    this.#passes = new Passes({ model: opened.model, dtype, lora: opened.lora, trained: opened.trained, threads });
+    this.#reference = keepReference ? referenceOf(opened) : undefined;
+    const count = (names: Iterable<string>) => [...names].reduce((n, name) => n + opened.weights.get(name)!.data.length, 0);
+    this.info = {
+      modelType: opened.modelType,
+      parameters: count(opened.model.parameters.map(({ name }) => name)),
+      trainedParameters: count(opened.trained),
+      vocabularySize: opened.model.dimensions.vocabularySize,
+      contextLength: opened.model.dimensions.contextLength,
+      hash: hashWeights(opened.weights, `${opened.modelType}/${dtype}/${JSON.stringify(opened.config)}`),
+      unknownConfigKeys: opened.unknownKeys,
+      threads,
+    };
+  }
+
+  get #policy(): Variant {
+    return { weights: this.#opened.weights, adapter: true };
+  }
+
+  async score(request: ScoreRequest & { readonly of?: 'policy' | 'reference' }): Promise<TokenScores> {
+    this.#check(request);
+    const layout = layOut(request.trees, this.#model.rotary);
+    const variant = request.of === 'reference' ? this.#referenceVariant() : this.#policy;
+    const forward = await this.#passes.forward(layout, variant);
+    const reference = await this.#referenceOf(request.scores, forward);
+    const { temperature = 1 } = request;
+    return unpack(layout.counts, await this.#passes.score(forward, request.scores, variant.weights, { temperature, reference }));
+  }
+
+  async vjp(request: ScoreRequest): Promise<Vjp> {
+    this.#check(request);
+    const layout = layOut(request.trees, this.#model.rotary);
+    const forward = await this.#passes.forward(layout, this.#policy, { keep: true });
+    const reference = await this.#referenceOf(request.scores, forward);
+    const options = { temperature: request.temperature ?? 1, reference };
+    const scores = unpack(layout.counts, await this.#passes.score(forward, request.scores, this.#opened.weights, options));
+    let open: Forward | undefined = forward;
+    return {
+      scores,
+      pullback: async (cotangents) => {
+        if (open === undefined) throw new KelpieError('a pullback can be taken once', { code: 'pullback-spent' });
+        const kept = open;
+        open = undefined;
+        const flat = flatten(layout.counts, scores, cotangents);
+        if (flat.size === 0) return;
+        const gradients = this.#accumulated();
+        const dHidden = await this.#passes.scoreVjp(kept, flat, this.#opened.weights, gradients, options);
+        await this.#passes.backward(kept, this.#opened.weights, dHidden, gradients);
+      },
+      release: async () => {
+        open = undefined;
+      },
+    };
+  }
+
+  async optimizer(options: AdamWOptions): Promise<void> {
+    const full = { betas: [0.9, 0.999] as const, eps: 1e-8, weightDecay: 0, decay: 'matrices' as const, maxGradNorm: 1, ...options };
+    const { trained, weights } = this.#opened;
+    this.#optimizer = {
+      options: full,
+      decays: decaying(full.decay, this.#opened),
+      m: zerosLike(weights, trained, this.#dtype),
+      v: zerosLike(weights, trained, this.#dtype),
+      stepsDone: 0,
+    };
+  }
+
+  async step(learningRate: number): Promise<StepReport> {
+    if (this.#optimizer === undefined) await this.optimizer({});
+    const optimizer = this.#optimizer!;
+    const gradients = this.#accumulated();
+    const { maxGradNorm, ...options } = optimizer.options;
+    const squares = this.#opened.trained.map((name) => sumOfSquares(gradients.get(name)!.data));
+    const gradNorm = Math.sqrt(squares.reduce((a, b) => a + b, 0));
+    if (!Number.isFinite(gradNorm)) {
+      const name = this.#opened.trained[squares.findIndex((x) => !Number.isFinite(x))];
+      throw new KelpieError(`the gradient is ${gradNorm}: nothing was updated; a smaller learning rate may help`, {
+        code: 'gradient-not-finite',
+        where: { step: optimizer.stepsDone, ...(name === undefined ? {} : { tensor: name }) },
+      });
+    }
+    const gradientScale = maxGradNorm > 0 ? Math.min(1, maxGradNorm / (gradNorm + 1e-6)) : 1;
+    for (const name of this.#opened.trained) {
+      const gradient = gradients.get(name)!.data;
+      adamw(
+        {
+          parameter: this.#opened.weights.get(name)!.data,
+          gradient,
+          m: optimizer.m.get(name)!.data,
+          v: optimizer.v.get(name)!.data,
+          decays: optimizer.decays.has(name),
+        },
+        { ...options, learningRate, gradientScale, stepsDone: optimizer.stepsDone },
+      );
+      gradient.fill(0);
+    }
+    optimizer.stepsDone++;
+    this.#updated = true;
+    return { gradNorm };
+  }
+
+  async sample(request: SampleRequest, { signal }: { readonly signal?: AbortSignal } = {}): Promise<Completion[]> {
+    this.#checkIds(request.prompts.map((ids) => ({ trunk: [], branches: [{ ids, scoreFrom: ids.length }] })));
+    return sample(this.#passes, this.#model, this.#policy, request, signal);
+  }
+
+  async gradients(): Promise<Map<string, { shape: readonly number[]; data: Float64Array }>> {
+    return new Map([...this.#accumulated()].map(([name, { shape, data }]) => [name, { shape, data: Float64Array.from(data) }]));
+  }
+
+  async save(folder: string, options: SaveOptions = {}): Promise<void> {
+    await saveModel(this.#opened, folder, options);
+  }
+
+  async saveState(file: string): Promise<void> {
+    const { m, v, stepsDone } = this.#optimizer ?? { m: new Map(), v: new Map(), stepsDone: 0 };
+    await writeState(file, { hash: this.info.hash, trained: this.#trainedWeights(), m, v, stepsDone, updated: this.#updated }, this.#dtype);
+  }
+
+  async restoreState(file: string): Promise<void> {
+    if (this.#optimizer === undefined) await this.optimizer({});
+    const optimizer = this.#optimizer!;
+    const state = await readState(file, { hash: this.info.hash, trained: this.#trainedWeights(), m: optimizer.m, v: optimizer.v });
+    optimizer.stepsDone = state.stepsDone;
+    this.#updated = state.updated;
+  }
+
+  async dispose(): Promise<void> {
+    await this.#passes.sessions.dispose();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.dispose();
+  }
+
+  #trainedWeights(): Weights {
+    return new Map(this.#opened.trained.map((name) => [name, this.#opened.weights.get(name)!]));
+  }
+
+  #accumulated(): Weights {
+    this.#gradients ??= zerosLike(this.#opened.weights, this.#opened.trained, this.#dtype);
+    return this.#gradients;
+  }
+
+  /** The frozen start: a copy made on opening, or, before the first update, the policy itself. */
+  #referenceVariant(): Variant {
+    if (this.#reference !== undefined) return this.#reference;
+    if (!this.#opened.weightsAreReference || this.#updated) {
+      throw new KelpieError('the reference model is gone after the first update: open the policy with keepReference, or score the reference before training', {
+        code: 'no-reference',
+      });
+    }
+    return this.#policy;
+  }
+
+  async #referenceOf(names: readonly ScoreName[], { layout }: Forward): Promise<{ hidden: FloatArray; weights: Weights } | undefined> {
+    if (!names.some((name) => knownScores[name].needsReference)) return undefined;
+    const variant = this.#referenceVariant();
+    const { hidden } = await this.#passes.forward(layout, variant);
+    return { hidden, weights: variant.weights };
+  }
+
+  #check({ trees, scores, temperature = 1 }: ScoreRequest): void {
+    for (const name of scores) {
+      if (!(name in knownScores)) {
+        throw new KelpieError(`no score \`${name}\`; there are ${Object.keys(knownScores).join(', ')}`, { code: 'unknown-score' });
+      }
+    }
+    if (!(temperature > 0)) throw new KelpieError(`temperature must be above 0, got ${temperature}`, { code: 'temperature' });
+    this.#checkIds(trees);
+  }
+
+  #checkIds(trees: readonly TokenTree[]): void {
+    const { vocabularySize, contextLength } = this.#model.dimensions;
+    trees.forEach(({ trunk, branches }, tree) => {
+      const fail = (message: string, where: Record<string, number> = {}): never => {
+        throw new KelpieError(message, { code: 'token-row', where: { tree, ...where } });
+      };
+      const check = (ids: readonly number[]) => {
+        for (const id of ids) {
+          if (!Number.isInteger(id) || id < 0 || id >= vocabularySize) {
+            fail(`token id ${id} is not in the vocabulary of ${vocabularySize}: does the tokenizer belong to this model?`);
+          }
+        }
+      };
+      check(trunk);
+      branches.forEach(({ ids, scoreFrom }, branch) => {
+        check(ids);
+        const length = trunk.length + ids.length;
+        if (length === 0) fail('the sequence is empty', { branch });
+        if (!(scoreFrom >= 1)) fail(`scoring starts at position ${scoreFrom}; the first token has no prediction, so it must be at least 1`, { branch });
+        if (this.#model.rotary === undefined && length > contextLength) {
+          fail(`${length} tokens do not fit the model's ${contextLength} learned positions: truncate`, { branch });
+        }
+      });
+    });
+  }
+}
+
+/** The start as a variant of its own: the base without a fresh adapter, else copies of what will be trained. */
+function referenceOf(opened: OpenedModel): Variant {
+  if (opened.lora.length > 0 && opened.freshAdapter) return { weights: opened.weights, adapter: false };
+  const copies = opened.trained.map((name) => {
+    const { shape, data } = opened.weights.get(name)!;
+    return [name, { shape, data: data.slice() }] as const;
+  });
+  return { weights: new Map([...opened.weights, ...copies]), adapter: true };
+}
+
+function decaying(decay: Required<AdamWOptions>['decay'], { trained, model }: OpenedModel): Set<string> {
+  if (decay === 'all') return new Set(trained);
+  if (decay !== 'matrices') return new Set(decay);
+  const spared = new Set(model.parameters.filter(({ kind }) => kind === 'norm' || kind === 'bias').map(({ name }) => name));
+  return new Set(trained.filter((name) => !spared.has(name)));
+}
+
+/** Scores of the scored list -> [rows, tokens], left-aligned. */
+function unpack(counts: readonly number[], flat: ReadonlyMap<ScoreName, Float64Array>): TokenScores {
+  const rows = counts.length;
+  const tokens = counts.reduce((n, count) => Math.max(n, count), 0);
+  const completionMask = new Uint8Array(rows * tokens);
+  const out: { [Name in ScoreName]?: Float64Array } = {};
+  for (const name of flat.keys()) out[name] = new Float64Array(rows * tokens);
+  let from = 0;
+  counts.forEach((count, row) => {
+    completionMask.fill(1, row * tokens, row * tokens + count);
+    for (const [name, values] of flat) out[name]!.set(values.subarray(from, from + count), row * tokens);
+    from += count;
+  });
+  return { rows, tokens, completionMask, ...out };
+}
+
+/** Cotangents [rows, tokens] -> the scored list. */
+function flatten(counts: readonly number[], { rows, tokens }: TokenScores, cotangents: Cotangents): Map<ScoreName, Float64Array> {
+  const out = new Map<ScoreName, Float64Array>();
+  const scored = counts.reduce((a, b) => a + b, 0);
+  for (const [name, values] of Object.entries(cotangents) as [ScoreName, Float64Array | undefined][]) {
+    if (values === undefined) continue;
+    if (values.length !== rows * tokens) {
+      throw new KelpieError(`the cotangent of \`${name}\` has ${values.length} entries, the scores have ${rows} x ${tokens}`, { code: 'cotangent-shape' });
+    }
+    const flat = new Float64Array(scored);
+    let from = 0;
+    counts.forEach((count, row) => {
+      flat.set(values.subarray(row * tokens, row * tokens + count), from);
+      from += count;
+    });
+    const bad = flat.findIndex((x) => !Number.isFinite(x));
+    if (bad >= 0) throw new KelpieError(`the cotangent of \`${name}\` is ${flat[bad]} at scored token ${bad}`, { code: 'cotangent-not-finite' });
+    out.set(name, flat);
+  }
+  return out;
+}
+

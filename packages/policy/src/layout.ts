@@ -1,0 +1,159 @@
+import type { Rotary } from './architecture.js';
+import { scoredTokens, type TokenTree } from './tree.js';
+
+/** Token rows as a sequence graph takes them, and the list of what counts. */
+export interface Layout {
+  readonly rows: number;
+  readonly tokens: number;
+  /** [rows, tokens]; padding holds 0. */
+  readonly ids: BigInt64Array;
+  /** [rows, tokens]: places from the path's beginning; padding holds 0. */
+  readonly positions: BigInt64Array;
+  /** [rows, tokens]: the row slot behind the last token of a token's subtree. Padding sees itself alone. */
+  readonly ends: Int32Array;
+  /** [rows, tokens]: rows of the rotary tables. */
+  readonly angles: BigInt64Array;
+  /** The lengths whose angle classes the tables hold, in order; each takes `angleRows` rows. */
+  readonly angleLengths: readonly number[];
+  readonly angleRows: number;
+  /** [scored]: slot (row * tokens + column) whose hidden state predicts the target. */
+  readonly sources: Int32Array;
+  /** [scored] */
+  readonly targets: BigInt64Array;
+  /** Scored tokens of each completion, in order: the scored list is theirs, one after the other. */
+  readonly counts: readonly number[];
+  /** Where each tree stands, in order, as far as none had to be split. */
+  readonly places: readonly { readonly row: number; readonly start: number }[];
+}
+
+/** Tables of angles are kept by size: sizes come in steps. */
+const ANGLE_STEP = 64;
+
+/** A tree as it stands in a row: its completions keep their places in the batch's order. */
+interface Placed {
+  readonly tree: TokenTree;
+  /** Index of each branch among the batch's completions. */
+  readonly completions: readonly number[];
+  readonly length: number;
+}
+
+/**
+ * Lays trees out in rows: a tree depth-first (trunk, then each branch), short trees together in a row as far as it
+ * holds them, first fit by falling length. Padding is what is left behind the last tree of a row.
+ *
+ * @param lengths of the sequences that decide on rotary angles, where they are not the trees' own (a prefill).
+ */
+export function layOut(trees: readonly TokenTree[], rotary?: Rotary, lengths?: readonly number[]): Layout {
+  const placed = place(trees, rotary);
+  const tokens = placed.reduce((longest, { length }) => Math.max(longest, length), 1);
+  const { rowOf, startOf, rows } = pack(placed, tokens);
+
+  const size = rows * tokens;
+  const ids = new BigInt64Array(size);
+  const positions = new BigInt64Array(size);
+  const angles = new BigInt64Array(size);
+  const ends = new Int32Array(size);
+  for (let i = 0; i < size; i++) ends[i] = (i % tokens) + 1;
+
+  const classes = new Map<string, { index: number; length: number }>();
+  const angleRows = Math.ceil(placed.reduce((n, { tree }) => Math.max(n, longestPath(tree)), 1) / ANGLE_STEP) * ANGLE_STEP;
+  const counts: number[] = [];
+  const lists: { sources: number[]; targets: number[] }[] = [];
+  placed.forEach(({ tree, completions, length }, i) => {
+    const base = rowOf[i]! * tokens + startOf[i]!;
+    const end = startOf[i]! + length;
+    const classLength = lengths?.[i] ?? longestPath(tree);
+    const key = rotary?.classOf(classLength) ?? '';
+    const known = classes.get(key) ?? { index: classes.size, length: classLength };
+    classes.set(key, known);
+    const put = (slot: number, id: number, position: number, stop: number) => {
+      ids[slot] = BigInt(id);
+      positions[slot] = BigInt(position);
+      angles[slot] = BigInt(known.index * angleRows + position);
+      ends[slot] = stop;
+    };
+    tree.trunk.forEach((id, t) => put(base + t, id, t, end));
+    let at = tree.trunk.length;
+    tree.branches.forEach((branch, b) => {
+      const stop = startOf[i]! + at + branch.ids.length;
+      const branchAt = at;
+      branch.ids.forEach((id, t) => put(base + branchAt + t, id, tree.trunk.length + t, stop));
+      const slotOf = (position: number) => base + (position < tree.trunk.length ? position : branchAt + position - tree.trunk.length);
+      const sources: number[] = [];
+      const targets: number[] = [];
+      const pathLength = tree.trunk.length + branch.ids.length;
+      for (let position = branch.scoreFrom; position < pathLength; position++) {
+        sources.push(slotOf(position - 1));
+        targets.push(position < tree.trunk.length ? tree.trunk[position]! : branch.ids[position - tree.trunk.length]!);
+      }
+      counts[completions[b]!] = sources.length;
+      lists[completions[b]!] = { sources, targets };
+      at += branch.ids.length;
+    });
+  });
+
+  return {
+    rows,
+    tokens,
+    ids,
+    positions,
+    ends,
+    angles,
+    angleLengths: [...classes.values()].map(({ length }) => length),
+    angleRows,
+    sources: Int32Array.from(lists.flatMap(({ sources }) => sources)),
+    targets: BigInt64Array.from(lists.flatMap(({ targets }) => targets.map(BigInt))),
+    counts,
+    places: placed.map((_, i) => ({ row: rowOf[i]!, start: startOf[i]! })),
+  };
+}
+
+function longestPath({ trunk, branches }: TokenTree): number {
+  return trunk.length + branches.reduce((n, { ids }) => Math.max(n, ids.length), 0);
+}
+
+/** Trees whose branches take different angles are split into plain rows: they share nothing but their ids. */
+function place(trees: readonly TokenTree[], rotary?: Rotary): Placed[] {
+  let next = 0;
+  const placed: Placed[] = [];
+  for (const tree of trees) {
+    const completions = tree.branches.map(() => next++);
+    const classes = new Set(tree.branches.map(({ ids }) => rotary?.classOf(tree.trunk.length + ids.length) ?? ''));
+    if (classes.size <= 1) placed.push(sized(tree, completions));
+    else {
+      tree.branches.forEach(({ ids, scoreFrom }, b) => {
+        placed.push(sized({ trunk: [], branches: [{ ids: [...tree.trunk, ...ids], scoreFrom }] }, [completions[b]!]));
+      });
+    }
+  }
+  return placed;
+}
+
+function sized(tree: TokenTree, completions: readonly number[]): Placed {
+  return { tree, completions, length: tree.trunk.length + tree.branches.reduce((n, { ids }) => n + ids.length, 0) };
+}
+
+function pack(placed: readonly Placed[], tokens: number): { rowOf: number[]; startOf: number[]; rows: number } {
+  const order = placed.map((_, i) => i).sort((a, b) => placed[b]!.length - placed[a]!.length || a - b);
+  const used: number[] = [];
+  const rowOf: number[] = [];
+  const startOf: number[] = [];
+  for (const i of order) {
+    const { length } = placed[i]!;
+    let row = used.findIndex((n) => n + length <= tokens);
+    if (row < 0) row = used.push(0) - 1;
+    rowOf[i] = row;
+    startOf[i] = used[row]!;
+    used[row] = used[row]! + length;
+  }
+  return { rowOf, startOf, rows: Math.max(1, used.length) };
+}
+
+/** Slots that a batch of trees takes when laid out: what a micro-batch costs. */
+export function slotsOf(tree: TokenTree): number {
+  return tree.trunk.length + tree.branches.reduce((n, { ids }) => n + ids.length, 0);
+}
+
+export function countScored(trees: readonly TokenTree[]): number {
+  return trees.reduce((n, tree) => n + tree.branches.reduce((m, branch) => m + scoredTokens(tree, branch), 0), 0);
+}

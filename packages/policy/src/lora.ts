@@ -1,0 +1,66 @@
+import type { Model } from './architecture.js';
+import { KelpieError, nearestNames } from './errors.js';
+import { loraA, loraB } from './model-builder.js';
+import type { LinearModule, LoraModule, Weights } from './parameters.js';
+import { uniforms } from './random.js';
+import type { LoraOptions } from './types.js';
+import { type Arithmetic, allocate } from './weights.js';
+
+/** Linear modules that LoRA options name, with rank and scaling. @throws KelpieError when a name fits no module. */
+export function loraModules({ rank, alpha, rslora = false, targetModules }: LoraOptions, { linears }: Model): LoraModule[] {
+  if (!Number.isInteger(rank) || rank < 1) throw new KelpieError(`LoRA's rank must be a whole number of at least 1, got ${rank}`, { code: 'lora-rank' });
+  const scaling = alpha / (rslora ? Math.sqrt(rank) : rank);
+  const fits = (module: LinearModule, target: string) => module.name === target || module.name.endsWith(`.${target}`);
+  if (targetModules !== 'all-linear') {
+    const lost = targetModules.filter((target) => !linears.some((module) => fits(module, target)));
+    if (lost.length > 0 || targetModules.length === 0) {
+      const endings = [...new Set(linears.map(({ name }) => name.split('.').at(-1)!))];
+      const hint = lost.length > 0 ? ` (nearest to \`${lost[0]}\`: ${nearestNames(lost[0]!, endings).join(', ')})` : '';
+      throw new KelpieError(`no linear module is called ${lost.map((name) => `\`${name}\``).join(', ') || '(none named)'}; there are ${endings.join(', ')}${hint}`, {
+        code: 'lora-target',
+      });
+    }
+  }
+  return linears
+    .filter((module) => targetModules === 'all-linear' || targetModules.some((target) => fits(module, target)))
+    .map(({ name }) => ({ module: name, rank, scaling }));
+}
+
+/** Fresh adapters, as PEFT starts them: A uniform within 1 / sqrt(in), B zero, so that the policy is its base. */
+export function initialLora(modules: readonly LoraModule[], { linears }: Model, dtype: Arithmetic, seed: number): Weights {
+  const byName = new Map(linears.map((linear) => [linear.name, linear]));
+  const weights: Weights = new Map();
+  for (const { module, rank } of modules) {
+    const { inFeatures, outFeatures } = byName.get(module)!;
+    const a = allocate(dtype, rank * inFeatures);
+    const uniform = uniforms(seed, loraA(module));
+    const bound = 1 / Math.sqrt(inFeatures);
+    for (let i = 0; i < a.length; i++) a[i] = Math.fround((2 * uniform() - 1) * bound);
+    weights.set(loraA(module), { shape: [rank, inFeatures], data: a });
+    weights.set(loraB(module), { shape: [outFeatures, rank], data: allocate(dtype, outFeatures * rank) });
+  }
+  return weights;
+}
+
+/** The base's weights with scaling * B A added where an adapter sits. */
+export function mergeLora(modules: readonly LoraModule[], { linears }: Model, weights: Weights): Weights {
+  const byName = new Map(linears.map((linear) => [linear.name, linear]));
+  const merged: Weights = new Map(weights);
+  for (const { module, rank, scaling } of modules) {
+    const { inFeatures, outFeatures, transposed } = byName.get(module)!;
+    const a = weights.get(loraA(module))!.data;
+    const b = weights.get(loraB(module))!.data;
+    const base = weights.get(`${module}.weight`)!;
+    const data = base.data.slice();
+    for (let o = 0; o < outFeatures; o++) {
+      for (let i = 0; i < inFeatures; i++) {
+        let sum = 0;
+        for (let r = 0; r < rank; r++) sum += b[o * rank + r]! * a[r * inFeatures + i]!;
+        const at = transposed ? i * outFeatures + o : o * inFeatures + i;
+        data[at] = data[at]! + scaling * sum;
+      }
+    }
+    merged.set(`${module}.weight`, { shape: base.shape, data });
+  }
+  return merged;
+}

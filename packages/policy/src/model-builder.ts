@@ -1,0 +1,285 @@
+import { Builder, type Dim, product, type Value } from '@kelpie/onnx';
+import type { Activation } from './files/activations.js';
+import type { LoraModule, Parameter } from './parameters.js';
+
+/**
+ * How a graph runs over tokens.
+ * - `sequence`: whole rows [rows, tokens]; a token sees what its row's tree lets it see. With `present`, every layer's
+ *   keys and values leave as outputs (the prefill of a decoder).
+ * - `step`: one new token a row [rows, 1] over a cache that comes in as plain inputs; the new token's keys and values
+ *   leave as outputs.
+ */
+export type Mode = { readonly kind: 'sequence'; readonly present: boolean } | { readonly kind: 'step' };
+
+export interface AttentionOptions {
+  /** [rows, tokens, heads * headDim], rotated already. */
+  readonly q: Value;
+  /** [rows, tokens, kvHeads * headDim], rotated already. */
+  readonly k: Value;
+  readonly v: Value;
+  readonly heads: number;
+  readonly kvHeads: number;
+  readonly headDim: number;
+  /** Multiplies the products of queries and keys. */
+  readonly scale: number;
+}
+
+/** A lookup whose gradient is scattered into the table by the owner of the weights, row by row and in order. */
+export interface Lookup {
+  readonly parameter: string;
+  /** The looked-up value in the graph. */
+  readonly output: string;
+  readonly indices: 'ids' | 'positions';
+}
+
+const HIDDEN_MASK = -1e30;
+
+/**
+ * The words architectures are written in. Weights are graph inputs: every session over them reads one copy. A LoRA
+ * module adds its low-rank path to `linear` wherever it is named.
+ */
+export class ModelBuilder {
+  readonly g: Builder;
+  readonly mode: Mode;
+  readonly lookups: Lookup[] = [];
+  readonly cache: { readonly keys: string; readonly values: string; readonly kvHeads: number; readonly headDim: number }[] = [];
+  readonly #parameters: ReadonlyMap<string, Parameter>;
+  readonly #lora: ReadonlyMap<string, LoraModule>;
+  readonly #prefix: string;
+  readonly rows: Dim = 'rows';
+  readonly tokens: Dim;
+  #bias: Value | undefined;
+
+  constructor({
+    parameters,
+    mode,
+    dtype,
+    lora = [],
+    name = 'model',
+    g = new Builder({ dtype, name }),
+    prefix = '',
+  }: {
+    parameters: readonly Parameter[];
+    mode: Mode;
+    dtype: 'float32' | 'float64';
+    lora?: readonly LoraModule[];
+    name?: string;
+    g?: Builder;
+    prefix?: string;
+  }) {
+    this.g = g;
+    this.#prefix = prefix;
+    this.mode = mode;
+    this.tokens = mode.kind === 'step' ? 1 : 'tokens';
+    this.#parameters = new Map(parameters.map((p) => [p.name, p]));
+    this.#lora = new Map(lora.map((l) => [l.module, l]));
+  }
+
+  /** The same graph over other weights, whose names carry a prefix, without adapters. */
+  prefixed(prefix: string): ModelBuilder {
+    return new ModelBuilder({ parameters: [...this.#parameters.values()], mode: this.mode, dtype: this.g.dtype, g: this.g, prefix });
+  }
+
+  /** A weight, as an input of the graph. */
+  parameter(name: string): Value {
+    const parameter = this.#parameters.get(name);
+    if (parameter === undefined) throw new RangeError(`the architecture uses \`${name}\`, which its list of parameters lacks`);
+    const full = this.#prefix + name;
+    return this.g.has(full) ? this.g.value(full) : this.g.input(full, this.g.dtype, parameter.shape);
+  }
+
+  hasParameter(name: string): boolean {
+    return this.#parameters.has(name);
+  }
+
+  /** ids or positions, int64 [rows, tokens]. */
+  index(which: 'ids' | 'positions'): Value {
+    return this.#integers(which, 'int64', [this.rows, this.tokens]);
+  }
+
+  #integers(name: string, dtype: 'int64' | 'int32', shape: readonly Dim[]): Value {
+    return this.g.has(name) ? this.g.value(name) : this.g.input(name, dtype, shape);
+  }
+
+  /** Rows of a table: [rows, tokens, width]. */
+  lookup(table: string, indices: 'ids' | 'positions'): Value {
+    const value = this.g.gather(this.parameter(table), this.index(indices));
+    this.lookups.push({ parameter: table, output: value.name, indices });
+    return value;
+  }
+
+  /** y = x Wᵀ + b for W [out, in]; with `transposed`, W is [in, out] and y = x W + b. A bias is used where one is listed. */
+  linear(x: Value, module: string, { transposed = false }: { transposed?: boolean } = {}): Value {
+    const { g } = this;
+    const y = g.matmul(x, this.parameter(`${module}.weight`), { transB: !transposed });
+    const biased = this.hasParameter(`${module}.bias`) ? g.add(y, this.parameter(`${module}.bias`)) : y;
+    const lora = this.#lora.get(module);
+    return lora === undefined ? biased : g.add(biased, this.#lowRank(x, module, lora, x.shape.at(-1)!, y.shape.at(-1)!));
+  }
+
+  #lowRank(x: Value, module: string, { rank, scaling }: LoraModule, inFeatures: Dim, outFeatures: Dim): Value {
+    const { g } = this;
+    const a = g.input(loraA(module), g.dtype, [rank, inFeatures]);
+    const b = g.input(loraB(module), g.dtype, [outFeatures, rank]);
+    return g.matmul(g.matmul(x, a, { transB: true }), b, { transB: true, alpha: scaling });
+  }
+
+  /** y = w x / sqrt(mean(x^2) + epsilon) */
+  rmsNorm(x: Value, name: string, epsilon: number): Value {
+    const { g } = this;
+    const weight = this.parameter(`${name}.weight`);
+    return g.emit('SimplifiedLayerNormalization', [x, weight], { axis: -1, epsilon, stash_type: g.dtype === 'float64' ? 11 : 1 }, { outputs: 2 })[0]!;
+  }
+
+  layerNorm(x: Value, name: string, epsilon: number): Value {
+    const { g } = this;
+    const inputs = [x, this.parameter(`${name}.weight`), this.parameter(`${name}.bias`)];
+    return g.emit('LayerNormalization', inputs, { axis: -1, epsilon, stash_type: g.dtype === 'float64' ? 11 : 1 }, { outputs: 3 })[0]!;
+  }
+
+  /**
+   * Rotates the first `rotaryDim` entries of every head, in halves. The tables `rope/cos` and `rope/sin` [angles,
+   * rotaryDim / 2] are inputs, and `angles` [rows, tokens] says which of their rows a token takes.
+   */
+  rotate(x: Value, { heads, headDim, rotaryDim = headDim }: { heads: number; headDim: number; rotaryDim?: number }): Value {
+    const { g } = this;
+    const half = rotaryDim / 2;
+    const table = (name: string) => (g.has(name) ? g.value(name) : g.input(name, g.dtype, ['angles', half]));
+    const angles = this.#integers('angles', 'int64', [this.rows, this.tokens]);
+    return g.recomputed(() => {
+      if (g.dtype === 'float32' && rotaryDim === headDim) {
+        return g.emit('RotaryEmbedding', [x, angles, table('rope/cos'), table('rope/sin')], { num_heads: heads, interleaved: 0 }, { domain: 'com.microsoft' })[0]!;
+      }
+      const wide = g.reshape(x, [this.rows, this.tokens, heads, headDim]);
+      const cos = g.unsqueeze(g.gather(table('rope/cos'), angles), [2]);
+      const sin = g.unsqueeze(g.gather(table('rope/sin'), angles), [2]);
+      const [a, b, rest] = g.split(wide, rotaryDim === headDim ? [half, half] : [half, half, headDim - rotaryDim], 3);
+      const turned = [g.sub(g.mul(a!, cos), g.mul(b!, sin)), g.add(g.mul(b!, cos), g.mul(a!, sin))];
+      return g.reshape(g.concat(rest === undefined ? turned : [...turned, rest], 3), x.shape);
+    });
+  }
+
+  /** Softmax attention; [rows, tokens, heads * headDim] out. Query heads of a group ride along as rows. */
+  attention(options: AttentionOptions): Value {
+    const { g, rows, tokens } = this;
+    const { heads, kvHeads, headDim } = options;
+    const group = heads / kvHeads;
+    const q = g.reshape(g.transpose(g.reshape(options.q, [rows, tokens, kvHeads, group, headDim]), [0, 2, 3, 1, 4]), [
+      rows,
+      kvHeads,
+      product([group, tokens]),
+      headDim,
+    ]);
+    const split = (x: Value) => g.transpose(g.reshape(x, [rows, tokens, kvHeads, headDim]), [0, 2, 1, 3]);
+    const k = split(options.k);
+    const v = split(options.v);
+    const layer = this.cache.length;
+    this.cache.push({ keys: `keys/${layer}`, values: `values/${layer}`, kvHeads, headDim });
+    const mixed = this.mode.kind === 'step' ? this.#attendCache(q, k, v, layer, options) : this.#attendRow(q, k, v, layer, options);
+    const apart = g.transpose(g.reshape(mixed, [rows, kvHeads, group, tokens, headDim]), [0, 3, 1, 2, 4]);
+    return g.reshape(apart, [rows, tokens, heads * headDim]);
+  }
+
+  #attendRow(q: Value, k: Value, v: Value, layer: number, { heads, scale }: AttentionOptions): Value {
+    const { g, rows, tokens } = this;
+    if (this.mode.kind === 'sequence' && this.mode.present) {
+      g.output(`present/keys/${layer}`, k);
+      g.output(`present/values/${layer}`, v);
+    }
+    const probabilities = g.recomputed(() => {
+      const scores = g.matmul(q, k, { transB: true, alpha: scale });
+      // [rows, kvHeads, group * tokens, tokens] is [rows, heads, tokens, tokens] in the same order.
+      const square = g.reshape(scores, [rows, heads, tokens, tokens]);
+      return g.reshape(g.softmax(g.add(square, this.#visibleBias())), scores.shape);
+    });
+    return g.matmul(probabilities, v);
+  }
+
+  /**
+   * What hides tokens from each other, [rows, 1, tokens, tokens]: 0 or a large negative number. `ends[j]` is the row slot
+   * behind the last token of j's subtree, so token i sees j exactly when j <= i < ends[j].
+   */
+  #visibleBias(): Value {
+    const { g, rows, tokens } = this;
+    if (this.#bias !== undefined) return this.#bias;
+    const slot = this.#integers('slots', 'int32', [tokens]);
+    const ends = this.#integers('ends', 'int32', [rows, tokens]);
+    this.#bias = g.recomputed(() => {
+      const query = g.unsqueeze(slot, [1]);
+      const before = g.lessOrEqual(g.unsqueeze(slot, [0]), query);
+      const within = g.less(query, g.unsqueeze(ends, [1]));
+      return g.unsqueeze(g.where(g.and(before, within), g.scalar(0), g.scalar(HIDDEN_MASK)), [1]);
+    });
+    return this.#bias;
+  }
+
+  /** Two parts, cache and new token, under one softmax: the cache is read where it lies and never copied. */
+  #attendCache(q: Value, k: Value, v: Value, layer: number, { kvHeads, headDim, scale }: AttentionOptions): Value {
+    const { g, rows } = this;
+    const keys = g.input(`keys/${layer}`, g.dtype, [rows, kvHeads, 'cache', headDim]);
+    const values = g.input(`values/${layer}`, g.dtype, [rows, kvHeads, 'cache', headDim]);
+    g.output(`new/keys/${layer}`, k);
+    g.output(`new/values/${layer}`, v);
+    const past = g.add(g.matmul(q, keys, { transB: true, alpha: scale }), this.#cacheBias());
+    const now = g.matmul(q, k, { transB: true, alpha: scale });
+    const probabilities = g.softmax(g.concat([past, now], 3));
+    const overPast = g.slice(probabilities, [0], [-1], [3]);
+    const overNow = g.slice(probabilities, [-1], [Number.MAX_SAFE_INTEGER], [3]);
+    return g.add(g.emit('MatMul', [{ ...overPast, shape: past.shape }, values])[0]!, g.emit('MatMul', [{ ...overNow, shape: now.shape }, v])[0]!);
+  }
+
+  /** 0 where the cache holds a token of the row, a large negative number behind it: [rows, 1, 1, cache]. */
+  #cacheBias(): Value {
+    const { g, rows } = this;
+    if (this.#bias !== undefined) return this.#bias;
+    const slot = this.#integers('slots', 'int32', ['cache']);
+    const lengths = this.#integers('lengths', 'int32', [rows]);
+    const held = g.less(g.unsqueeze(slot, [0]), g.unsqueeze(lengths, [1]));
+    this.#bias = g.unsqueeze(g.where(held, g.scalar(0), g.scalar(HIDDEN_MASK)), [1, 2]);
+    return this.#bias;
+  }
+
+  /** An activation of transformers, by its formula. */
+  activation(x: Value, name: Activation): Value {
+    return ACTIVATIONS[name](this.g, x);
+  }
+}
+
+export const loraA = (module: string): string => `${module}.lora_A.weight`;
+export const loraB = (module: string): string => `${module}.lora_B.weight`;
+
+/** Formulas: files/activations.ts. */
+type Formula = (g: Builder, x: Value) => Value;
+
+const silu: Formula = (g, x) =>
+  g.dtype === 'float32' ? g.emit('QuickGelu', [x], { alpha: 1 }, { domain: 'com.microsoft' })[0]! : g.mul(x, g.sigmoid(x));
+const phi: Formula = (g, x) => g.scale(g.add(g.erf(g.scale(x, Math.SQRT1_2)), g.scalar(1)), 0.5);
+const gelu: Formula = (g, x) => (g.dtype === 'float32' ? g.emit('Gelu', [x], { approximate: 'none' })[0]! : g.mul(x, phi(g, x)));
+const geluTanh: Formula = (g, x) => {
+  const inner = g.scale(g.add(x, g.scale(g.mul(g.mul(x, x), x), 0.044715)), Math.sqrt(2 / Math.PI));
+  return g.mul(g.scale(x, 0.5), g.add(g.tanh(inner), g.scalar(1)));
+};
+const clip = (g: Builder, x: Value, low: number, high: number): Value => g.emit('Clip', [x, g.scalar(low), g.scalar(high)])[0]!;
+const softplus: Formula = (g, x) => g.emit('Softplus', [x])[0]!;
+
+const ACTIVATIONS: Readonly<Record<Activation, Formula>> = {
+  silu,
+  gelu,
+  gelu_tanh: geluTanh,
+  gelu_10: (g, x) => clip(g, gelu(g, x), -10, 10),
+  quick_gelu: (g, x) => g.mul(x, g.sigmoid(g.scale(x, 1.702))),
+  relu: (g, x) => g.relu(x),
+  relu2: (g, x) => {
+    const r = g.relu(x);
+    return g.mul(r, r);
+  },
+  relu6: (g, x) => clip(g, x, 0, 6),
+  leaky_relu: (g, x) => g.emit('LeakyRelu', [x], { alpha: 0.01 })[0]!,
+  linear: (_, x) => x,
+  tanh: (g, x) => g.tanh(x),
+  sigmoid: (g, x) => g.sigmoid(x),
+  mish: (g, x) => g.mul(x, g.tanh(softplus(g, x))),
+  hardswish: (g, x) => g.scale(g.mul(x, clip(g, g.add(x, g.scalar(3)), 0, 6)), 1 / 6),
+  laplace: (g, x) => phi(g, g.scale(g.sub(x, g.scalar(0.707107)), 1 / 0.282095)),
+  sqrtsoftplus: (g, x) => g.sqrt(softplus(g, x)),
+};

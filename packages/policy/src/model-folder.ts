@@ -1,0 +1,128 @@
+import { copyFile, readdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Architecture, Model } from './architecture.js';
+import * as all from './architectures/index.js';
+import { KelpieError, nearestNames } from './errors.js';
+import { writeFolderAtomic } from './files/atomic.js';
+import { type RawConfig, readConfig } from './files/config.js';
+import { openAdapter, saveAdapter } from './adapter-folder.js';
+import { writeSafetensors } from './files/safetensors-write.js';
+import { initialLora, loraModules, mergeLora } from './lora.js';
+import { loraA, loraB } from './model-builder.js';
+import type { LoraModule, Weights } from './parameters.js';
+import type { LoraOptions, OpenOptions, SaveOptions } from './types.js';
+import { type Arithmetic, initialWeights, loadWeights } from './weights.js';
+
+const architectures = new Map((Object.values(all) as Architecture[]).map((architecture) => [architecture.modelType, architecture]));
+
+/** A model in memory: arithmetic, weights (the adapter's among them) and what is trained. */
+export interface OpenedModel {
+  readonly modelType: string;
+  readonly model: Model;
+  /** config.json as it stood. */
+  readonly config: Readonly<Record<string, unknown>>;
+  readonly unknownKeys: readonly string[];
+  readonly warnings: readonly string[];
+  readonly weights: Weights;
+  readonly lora: readonly LoraModule[];
+  /** The options a fresh or loaded adapter was made with, for saving. */
+  readonly loraOptions?: LoraOptions;
+  readonly freshAdapter: boolean;
+  /** Names of the tensors that are trained. */
+  readonly trained: readonly string[];
+  /** The folder the base came from; absent for one started from a config. */
+  readonly folder?: string;
+  /** The opened weights are the reference: until the first update. */
+  readonly weightsAreReference: boolean;
+}
+
+/** Files beside the weights that belong to a model: copied when it is saved. */
+const COMPANIONS = /^(tokenizer\.json|tokenizer_config\.json|special_tokens_map\.json|added_tokens\.json|vocab\.json|merges\.txt|chat_template\.(jinja|json)|generation_config\.json)$/;
+
+export async function openModel(options: OpenOptions, dtype: Arithmetic): Promise<OpenedModel> {
+  if ((options.model === undefined) === (options.init === undefined)) {
+    throw new KelpieError('give either a model folder or a config to start from', { code: 'open' });
+  }
+  if (options.lora !== undefined && options.adapter !== undefined) {
+    throw new KelpieError('give either the options of a fresh LoRA or an adapter folder', { code: 'open' });
+  }
+  const raw = await readConfig(options.model ?? options.init!.config);
+  const { architecture, model, unknownKeys, warnings } = configure(raw);
+  const weights = options.model === undefined ? initialWeights(model, dtype, options.init!.seed) : (await loadWeights(options.model, model, dtype)).weights;
+  const base = {
+    modelType: architecture.modelType,
+    model,
+    config: raw.json,
+    unknownKeys,
+    warnings,
+    weights,
+    weightsAreReference: true,
+    ...(options.model === undefined ? {} : { folder: options.model }),
+  };
+  if (options.adapter !== undefined) {
+    const adapter = await openAdapter(options.adapter, model, dtype);
+    return { ...base, ...withAdapter(weights, adapter.modules, adapter.weights), loraOptions: adapter.options, freshAdapter: false };
+  }
+  if (options.lora !== undefined) {
+    const modules = loraModules(options.lora, model);
+    const fresh = initialLora(modules, model, dtype, options.lora.seed ?? 0);
+    return { ...base, ...withAdapter(weights, modules, fresh), loraOptions: options.lora, freshAdapter: true };
+  }
+  return { ...base, lora: [], freshAdapter: false, trained: model.parameters.map(({ name }) => name) };
+}
+
+function withAdapter(weights: Weights, lora: readonly LoraModule[], adapter: Weights): Pick<OpenedModel, 'lora' | 'weights' | 'trained'> {
+  return {
+    lora,
+    weights: new Map([...weights, ...adapter]),
+    trained: lora.flatMap(({ module }) => [loraA(module), loraB(module)]),
+  };
+}
+
+function configure(raw: RawConfig): { architecture: Architecture } & ReturnType<Architecture['configure']> {
+  const type = raw.json.model_type;
+  const architecture = typeof type === 'string' ? architectures.get(type) : undefined;
+  if (architecture === undefined) {
+    const near = typeof type === 'string' ? `; nearest: ${nearestNames(type, architectures.keys(), 1).join()}` : '';
+    throw new KelpieError(`model_type ${JSON.stringify(type)} is not supported; there are ${[...architectures.keys()].sort().join(', ')}${near}`, {
+      code: 'unsupported-architecture',
+      where: { file: raw.file, key: 'model_type' },
+    });
+  }
+  return { architecture, ...architecture.configure(raw) };
+}
+
+/** Model types that can be opened. */
+export function modelTypes(): string[] {
+  return [...architectures.keys()].sort();
+}
+
+/**
+ * A Hugging Face folder, whole or not at all: weights in float32 under the library's names (a tied model holds its
+ * embedding alone), the config, the tokenizer. LoRA without `merge`: a PEFT folder.
+ */
+export async function saveModel(opened: OpenedModel, folder: string, { merge = false, tokenizer = opened.folder }: SaveOptions): Promise<void> {
+  await writeFolderAtomic(folder, async (temporary) => {
+    if (opened.lora.length > 0 && !merge) await saveAdapter(opened, temporary);
+    else {
+      const weights = opened.lora.length > 0 ? mergeLora(opened.lora, opened.model, opened.weights) : opened.weights;
+      const tensors = opened.model.parameters.map(({ name, shape }) => ({ name, shape, data: weights.get(name)!.data }));
+      await writeSafetensors(join(temporary, 'model.safetensors'), tensors);
+      await writeJson(join(temporary, 'config.json'), float32Config(opened.config));
+    }
+    if (tokenizer !== undefined) await copyCompanions(tokenizer, temporary);
+  });
+}
+
+function float32Config(config: Readonly<Record<string, unknown>>): Record<string, unknown> {
+  const key = 'dtype' in config ? 'dtype' : 'torch_dtype';
+  return { ...config, [key]: 'float32' };
+}
+
+async function copyCompanions(from: string, to: string): Promise<void> {
+  for (const name of (await readdir(from)).sort()) if (COMPANIONS.test(name)) await copyFile(join(from, name), join(to, name));
+}
+
+async function writeJson(file: string, value: unknown): Promise<void> {
+  await writeFile(file, `${JSON.stringify(value, null, 2)}\n`);
+}

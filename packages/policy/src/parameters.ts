@@ -1,0 +1,35 @@
+/** What a tensor is, for initialisation, weight decay and gradients. */
+export type ParameterKind = 'matrix' | 'embedding' | 'norm' | 'bias';
+
+export interface Parameter {
+  /** Name in the checkpoint, as the family's library writes it (`model.layers.0.self_attn.q_proj.weight`). */
+  readonly name: string;
+  /** Other names under which checkpoints hold the same tensor. */
+  readonly aliases?: readonly string[];
+  readonly shape: readonly number[];
+  readonly kind: ParameterKind;
+  /** Standard deviation of seeded normal initial values, or a constant. */
+  readonly init: { readonly std: number } | { readonly constant: number };
+}
+
+/** A linear layer: what LoRA can sit on. */
+export interface LinearModule {
+  /** Module path without `.weight`. */
+  readonly name: string;
+  readonly inFeatures: number;
+  readonly outFeatures: number;
+  /** Weight is stored [in, out] (GPT-2's Conv1D) rather than [out, in]. */
+  readonly transposed: boolean;
+}
+
+/** A low-rank update of one linear layer: y += scaling * B (A x). */
+export interface LoraModule {
+  readonly module: string;
+  readonly rank: number;
+  readonly scaling: number;
+}
+
+export type FloatArray = Float32Array | Float64Array;
+
+/** Tensors by name, in the policy's arithmetic. */
+export type Weights = Map<string, { readonly shape: readonly number[]; data: FloatArray }>;

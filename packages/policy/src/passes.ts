@@ -1,0 +1,361 @@
+import { cut, differentiate, type Graph, type Halves } from '@kelpie/onnx';
+import type { Model } from './architecture.js';
+import type { Layout } from './layout.js';
+import { type Lookup, type Mode, ModelBuilder } from './model-builder.js';
+import type { FloatArray, LoraModule, Weights } from './parameters.js';
+import { REFERENCE, scoreGraph, scores, scoreVjpGraph } from './score.js';
+import { floats, floatTensor, type Session, Sessions, Tensor } from './sessions.js';
+import type { ScoreName } from './types.js';
+import { type Arithmetic, allocate, sizeOf } from './weights.js';
+
+/** Weights to compute with, and whether the adapter is part of the graph. */
+export interface Variant {
+  readonly weights: Weights;
+  readonly adapter: boolean;
+}
+
+/** Body forward of a batch: hidden states at the scored sources, and what a backward pass will read. */
+export interface Forward {
+  readonly layout: Layout;
+  /** [scored, hidden] */
+  readonly hidden: FloatArray;
+  readonly saved: ReadonlyMap<string, Tensor>;
+}
+
+export interface PassesOptions {
+  readonly model: Model;
+  readonly dtype: Arithmetic;
+  readonly lora: readonly LoraModule[];
+  /** Names of the tensors that are trained. */
+  readonly trained: readonly string[];
+  readonly threads: number;
+}
+
+/** Most logits that are ever in memory at once (128 MiB in float32): the head runs over the scored tokens in chunks. */
+const LOGITS_AT_ONCE = 2 ** 25;
+
+/** Every ONNX pass over a model: bodies forward and backward, heads, prefill and decoding steps. */
+export class Passes {
+  readonly sessions: Sessions;
+  readonly #options: PassesOptions;
+  readonly #width: number;
+  #halves: (Halves & { readonly lookups: readonly Lookup[] }) | undefined;
+  readonly #tables = new Map<string, { cos: Tensor; sin: Tensor }>();
+
+  constructor(options: PassesOptions) {
+    this.#options = options;
+    this.sessions = new Sessions({ threads: options.threads });
+    this.#width = options.model.dimensions.hiddenSize;
+  }
+
+  // --- bodies ------------------------------------------------------------------------------------------------------
+
+  /** Hidden states of the scored sources. With `keep`, what the backward pass reads is kept. */
+  async forward(layout: Layout, variant: Variant, { keep = false } = {}): Promise<Forward> {
+    const session = keep
+      ? await this.sessions.get('body/forward', () => this.#cut().forward)
+      : await this.sessions.get(`body/score/${variant.adapter}`, () => this.#body({ kind: 'sequence', present: false }, variant.adapter).graph);
+    const outputs = await session.run(this.#feeds(session, variant.weights, this.#rowFeeds(layout)));
+    const { hidden, ...saved } = outputs;
+    return { layout, hidden: this.#gather(floats(hidden!), layout), saved: new Map(Object.entries(saved)) };
+  }
+
+  /** Adds to `gradients` what the cotangents of the scored sources' hidden states [scored, hidden] give. */
+  async backward({ layout, saved }: Forward, weights: Weights, dHidden: FloatArray, gradients: Weights): Promise<void> {
+    const { lookups } = this.#cut();
+    const session = await this.sessions.get('body/backward', () => this.#cut().backward);
+    const scattered = this.#scatter(dHidden, layout);
+    const feeds = this.#rowFeeds(layout);
+    feeds.set('d/hidden', floatTensor(scattered, [layout.rows, layout.tokens, this.#width]));
+    for (const [name, tensor] of saved) feeds.set(name, tensor);
+    const { given, fetches } = accumulators(session, gradients);
+    const outputs = await session.run(this.#feeds(session, weights, [...feeds, ...given]), fetches);
+    for (const { parameter, output, indices } of lookups) {
+      const table = gradients.get(parameter);
+      const rows = outputs[`grad/${output}`];
+      if (table !== undefined && rows !== undefined) {
+        addRows(table.data, floats(rows), indices === 'ids' ? layout.ids : layout.positions, this.#width);
+      }
+    }
+  }
+
+  #cut(): Halves & { readonly lookups: readonly Lookup[] } {
+    if (this.#halves !== undefined) return this.#halves;
+    const { graph, lookups } = this.#body({ kind: 'sequence', present: false }, true);
+    const tables = new Set(lookups.map(({ parameter }) => parameter));
+    const present = new Set(graph.inputs.map(({ name }) => name));
+    const inputs = this.#options.trained.filter((name) => present.has(name) && !tables.has(name));
+    const looked = lookups.filter(({ parameter }) => this.#options.trained.includes(parameter));
+    const joint = differentiate(graph, {
+      outputs: ['hidden'],
+      wanted: [...inputs, ...new Set(looked.map(({ output }) => output))],
+      accumulate: inputs,
+    });
+    this.#halves = { ...cut(joint, ['hidden']), lookups: looked };
+    return this.#halves;
+  }
+
+  #body(mode: Mode, adapter: boolean): { graph: Graph; lookups: readonly Lookup[] } {
+    const m = this.#builder(mode, adapter, 'body');
+    m.g.output('hidden', this.#options.model.body(m));
+    return { graph: m.g.build(), lookups: m.lookups };
+  }
+
+  #builder(mode: Mode, adapter: boolean, name: string): ModelBuilder {
+    const { model, dtype, lora } = this.#options;
+    return new ModelBuilder({ parameters: model.parameters, mode, dtype, lora: adapter ? lora : [], name });
+  }
+
+  // --- heads -------------------------------------------------------------------------------------------------------
+
+  /** Scores of hidden states [scored, hidden], each [scored]. */
+  async score(
+    { layout, hidden }: Forward,
+    names: readonly ScoreName[],
+    weights: Weights,
+    { temperature, reference }: { temperature: number; reference?: { hidden: FloatArray; weights: Weights } | undefined },
+  ): Promise<Map<ScoreName, Float64Array>> {
+    const { model, dtype } = this.#options;
+    const session = await this.sessions.get(`head/score/${names.join()}`, () => scoreGraph({ model, dtype, scores: names }));
+    const out = new Map(names.map((name) => [name, new Float64Array(layout.sources.length)]));
+    for (const chunk of this.#chunks(layout)) {
+      const feeds = this.#headFeeds(layout, hidden, chunk, temperature, reference);
+      const outputs = await session.run(this.#feeds(session, weights, feeds, reference?.weights));
+      for (const name of names) out.get(name)!.set(floats(outputs[name]!), chunk.from);
+    }
+    return out;
+  }
+
+  /** Gradients of the head's trained tensors are added to `gradients`; returns d / d hidden [scored, hidden]. */
+  async scoreVjp(
+    { layout, hidden }: Forward,
+    cotangents: ReadonlyMap<ScoreName, Float64Array>,
+    weights: Weights,
+    gradients: Weights,
+    { temperature, reference }: { temperature: number; reference?: { hidden: FloatArray; weights: Weights } | undefined },
+  ): Promise<FloatArray> {
+    const { model, dtype, trained } = this.#options;
+    const names = [...cotangents.keys()];
+    const wanted = trained.includes(model.headWeight) ? [model.headWeight] : [];
+    const session = await this.sessions.get(`head/vjp/${names.join()}`, () => scoreVjpGraph({ model, dtype, scores: names, wanted }));
+    const dHidden = allocate(dtype, hidden.length);
+    const { given, fetches } = accumulators(session, gradients);
+    for (const chunk of this.#chunks(layout)) {
+      const feeds = this.#headFeeds(layout, hidden, chunk, temperature, names.some((name) => scores[name].needsReference) ? reference : undefined);
+      for (const [name, cotangent] of cotangents) {
+        const part = allocate(dtype, chunk.to - chunk.from);
+        part.set(cotangent.subarray(chunk.from, chunk.to));
+        feeds.set(`d/${name}`, floatTensor(part, [part.length]));
+      }
+      const into = dHidden.subarray(chunk.from * this.#width, chunk.to * this.#width);
+      fetches.set('grad/hidden', floatTensor(into, [chunk.to - chunk.from, this.#width]));
+      await session.run(this.#feeds(session, weights, [...feeds, ...given], reference?.weights), fetches);
+    }
+    return dHidden;
+  }
+
+  *#chunks({ sources }: Layout): Generator<{ from: number; to: number }> {
+    const rows = Math.max(1, Math.floor(LOGITS_AT_ONCE / this.#options.model.dimensions.vocabularySize));
+    const chunks = Math.ceil(sources.length / rows);
+    for (let i = 0; i < chunks; i++) {
+      yield { from: Math.floor((i * sources.length) / chunks), to: Math.floor(((i + 1) * sources.length) / chunks) };
+    }
+  }
+
+  #headFeeds(
+    { targets }: Layout,
+    hidden: FloatArray,
+    { from, to }: { from: number; to: number },
+    temperature: number,
+    reference?: { hidden: FloatArray } | undefined,
+  ): Map<string, Tensor> {
+    const width = this.#width;
+    const rows = (x: FloatArray) => floatTensor(x.subarray(from * width, to * width), [to - from, width]);
+    const feeds = new Map([
+      ['hidden', rows(hidden)],
+      ['targets', new Tensor('int64', targets.subarray(from, to), [to - from])],
+      ['inverseTemperature', floatTensor(allocate(this.#options.dtype, 1).fill(1 / temperature), [])],
+    ]);
+    if (reference !== undefined) feeds.set(`${REFERENCE}hidden`, rows(reference.hidden));
+    return feeds;
+  }
+
+  // --- decoding ----------------------------------------------------------------------------------------------------
+
+  /** Whole rows, with every layer's keys and values [rows, kvHeads, tokens, headDim] and the sources' logits. */
+  async prefill(layout: Layout, { weights, adapter }: Variant): Promise<{ logits: FloatArray; present: readonly { keys: FloatArray; values: FloatArray }[] }> {
+    const session = await this.sessions.get(`prefill/${adapter}`, () => this.#body({ kind: 'sequence', present: true }, adapter).graph);
+    const outputs = await session.run(this.#feeds(session, weights, this.#rowFeeds(layout)));
+    const hidden = this.#gather(floats(outputs.hidden!), layout);
+    const head = await this.sessions.get('head/logits', () => this.#logitsGraph());
+    const { logits } = await head.run(this.#feeds(head, weights, [['hidden', floatTensor(hidden, [layout.sources.length, this.#width])]]));
+    const present = Array.from({ length: this.#options.model.dimensions.layers }, (_, i) => ({
+      keys: floats(outputs[`present/keys/${i}`]!),
+      values: floats(outputs[`present/values/${i}`]!),
+    }));
+    return { logits: floats(logits!), present };
+  }
+
+  #logitsGraph(): Graph {
+    const m = this.#builder({ kind: 'sequence', present: false }, false, 'logits');
+    m.g.output('logits', this.#options.model.head(m, m.g.input('hidden', m.g.dtype, ['scored', this.#width])));
+    return m.g.build();
+  }
+
+  /** One token a row over the cache: logits [rows, vocabulary] and each layer's new keys and values [rows, kvHeads, 1, headDim]. */
+  async step(
+    { weights, adapter }: Variant,
+    step: {
+      readonly ids: readonly number[];
+      readonly positions: readonly number[];
+      readonly angles: readonly number[];
+      readonly lengths: readonly number[];
+      readonly angleLengths: readonly number[];
+      readonly angleRows: number;
+      readonly capacity: number;
+      readonly cache: readonly { readonly keys: FloatArray; readonly values: FloatArray }[];
+    },
+  ): Promise<{ logits: FloatArray; present: readonly { keys: FloatArray; values: FloatArray }[] }> {
+    const { model } = this.#options;
+    const { kvHeads, headDim } = model.dimensions;
+    const rows = step.ids.length;
+    const session = await this.sessions.get(`step/${adapter}`, () => {
+      const m = this.#builder({ kind: 'step' }, adapter, 'step');
+      const hidden = m.g.reshape(model.body(m), ['rows', this.#width]);
+      m.g.output('logits', model.head(m, hidden));
+      return m.g.build();
+    });
+    const column = (values: readonly number[]) => new Tensor('int64', BigInt64Array.from(values, BigInt), [rows, 1]);
+    const feeds = new Map<string, Tensor>([
+      ['ids', column(step.ids)],
+      ['positions', column(step.positions)],
+      ['angles', column(step.angles)],
+      ['lengths', new Tensor('int32', Int32Array.from(step.lengths), [rows])],
+      ['slots', slots(step.capacity)],
+      ...this.#rotaryFeeds(step.angleLengths, step.angleRows),
+    ]);
+    step.cache.forEach(({ keys, values }, i) => {
+      feeds.set(`keys/${i}`, floatTensor(keys, [rows, kvHeads, step.capacity, headDim]));
+      feeds.set(`values/${i}`, floatTensor(values, [rows, kvHeads, step.capacity, headDim]));
+    });
+    const outputs = await session.run(this.#feeds(session, weights, feeds));
+    return {
+      logits: floats(outputs.logits!),
+      present: step.cache.map((_, i) => ({ keys: floats(outputs[`new/keys/${i}`]!), values: floats(outputs[`new/values/${i}`]!) })),
+    };
+  }
+
+  // --- feeds -------------------------------------------------------------------------------------------------------
+
+  #rowFeeds(layout: Layout): Map<string, Tensor> {
+    const shape = [layout.rows, layout.tokens];
+    return new Map([
+      ['ids', new Tensor('int64', layout.ids, shape)],
+      ['positions', new Tensor('int64', layout.positions, shape)],
+      ['ends', new Tensor('int32', layout.ends, shape)],
+      ['angles', new Tensor('int64', layout.angles, shape)],
+      ['slots', slots(layout.tokens)],
+      ...this.#rotaryFeeds(layout.angleLengths, layout.angleRows),
+    ]);
+  }
+
+  /** cos and sin of every place up to `rows`, for each class of lengths, one below the other. */
+  #rotaryFeeds(lengths: readonly number[], rows: number): [string, Tensor][] {
+    const { rotary } = this.#options.model;
+    if (rotary === undefined) return [];
+    const key = `${rows}/${lengths.map((length) => rotary.classOf(length)).join('/')}`;
+    let tables = this.#tables.get(key);
+    if (tables === undefined) {
+      tables = rotaryTables(lengths.map((length) => rotary.frequencies(length)), rows, rotary.dim / 2, this.#options.dtype);
+      if (this.#tables.size >= 64) this.#tables.clear();
+      this.#tables.set(key, tables);
+    }
+    return [
+      ['rope/cos', tables.cos],
+      ['rope/sin', tables.sin],
+    ];
+  }
+
+  /** What is given, and weights under the names of the inputs that are left; with a prefix, the reference's. */
+  #feeds(session: Session, weights: Weights, given: Iterable<readonly [string, Tensor]>, reference?: Weights): Map<string, Tensor> {
+    const feeds = new Map(given);
+    for (const input of session.inputs) {
+      if (feeds.has(input)) continue;
+      const weight = input.startsWith(REFERENCE) ? reference?.get(input.slice(REFERENCE.length)) : weights.get(input);
+      if (weight !== undefined) feeds.set(input, floatTensor(weight.data, weight.shape));
+    }
+    return feeds;
+  }
+
+  #gather(hidden: FloatArray, { sources }: Layout): FloatArray {
+    const width = this.#width;
+    const out = allocate(this.#options.dtype, sources.length * width);
+    sources.forEach((slot, i) => out.set(hidden.subarray(slot * width, (slot + 1) * width), i * width));
+    return out;
+  }
+
+  #scatter(dHidden: FloatArray, { sources, rows, tokens }: Layout): FloatArray {
+    const out = allocate(this.#options.dtype, rows * tokens * this.#width);
+    addRows(out, dHidden, sources, this.#width);
+    return out;
+  }
+}
+
+/** Accumulated gradients as a session's inputs and, in the same memory, as its outputs. */
+function accumulators(session: Session, gradients: Weights): { given: Map<string, Tensor>; fetches: Map<string, Tensor> } {
+  const given = new Map<string, Tensor>();
+  const fetches = new Map<string, Tensor>();
+  for (const input of session.inputs) {
+    if (!input.startsWith('acc/')) continue;
+    const name = input.slice('acc/'.length);
+    const { data, shape } = gradients.get(name)!;
+    given.set(input, floatTensor(data, shape));
+    fetches.set(`grad/${name}`, floatTensor(data, shape));
+  }
+  return { given, fetches };
+}
+
+/** table[index[i]] += rows[i], in order: the same sum whatever the threads. */
+function addRows(table: FloatArray, rows: FloatArray, index: Int32Array | BigInt64Array, width: number): void {
+  for (let i = 0; i < index.length; i++) {
+    const to = Number(index[i]) * width;
+    const from = i * width;
+    for (let j = 0; j < width; j++) table[to + j] = table[to + j]! + rows[from + j]!;
+  }
+}
+
+function slots(length: number): Tensor {
+  return new Tensor('int32', Int32Array.from({ length }, (_, i) => i), [length]);
+}
+
+function rotaryTables(
+  classes: readonly { inverseFrequencies: Float64Array; attentionScaling: number }[],
+  rows: number,
+  half: number,
+  dtype: Arithmetic,
+): { cos: Tensor; sin: Tensor } {
+  const cos = allocate(dtype, classes.length * rows * half);
+  const sin = allocate(dtype, classes.length * rows * half);
+  classes.forEach(({ inverseFrequencies, attentionScaling }, c) => {
+    for (let position = 0; position < rows; position++) {
+      const at = (c * rows + position) * half;
+      for (let i = 0; i < half; i++) {
+        const angle = position * inverseFrequencies[i]!;
+        cos[at + i] = Math.cos(angle) * attentionScaling;
+        sin[at + i] = Math.sin(angle) * attentionScaling;
+      }
+    }
+  });
+  const shape = [classes.length * rows, half];
+  return { cos: floatTensor(cos, shape), sin: floatTensor(sin, shape) };
+}
+
+/** Zeros in the shapes of the named tensors. */
+export function zerosLike(weights: Weights, names: readonly string[], dtype: Arithmetic): Weights {
+  return new Map(
+    names.map((name) => {
+      const { shape } = weights.get(name)!;
+      return [name, { shape, data: allocate(dtype, sizeOf(shape)) }];
+    }),
+  );
+}

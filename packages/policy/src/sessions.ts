@@ -1,0 +1,97 @@
+import { encodeModel, type Graph, OnnxError } from '@kelpie/onnx';
+import { InferenceSession, Tensor } from 'onnxruntime-node';
+import type { FloatArray } from './parameters.js';
+
+export { Tensor } from 'onnxruntime-node';
+
+export interface Session {
+  readonly graph: Graph;
+  readonly inputs: readonly string[];
+  readonly outputs: readonly string[];
+  /**
+   * @param feeds one tensor per input.
+   * @param fetches tensors to write outputs into; an output that is absent here comes back in a fresh tensor.
+   */
+  run(feeds: ReadonlyMap<string, Tensor>, fetches?: ReadonlyMap<string, Tensor>): Promise<Record<string, Tensor>>;
+}
+
+export interface SessionOptions {
+  readonly threads: number;
+}
+
+/** Sessions by name, made on first use. ONNX Runtime accepts extra feeds and ignores missing shapes in silence: checked here. */
+export class Sessions {
+  readonly #open = new Map<string, Promise<{ session: Session; native: InferenceSession }>>();
+  readonly #options: SessionOptions;
+
+  constructor(options: SessionOptions) {
+    this.#options = options;
+  }
+
+  async get(name: string, build: () => Graph): Promise<Session> {
+    let opened = this.#open.get(name);
+    if (opened === undefined) {
+      opened = this.#create(name, build());
+      this.#open.set(name, opened);
+    }
+    return (await opened).session;
+  }
+
+  async #create(name: string, graph: Graph): Promise<{ session: Session; native: InferenceSession }> {
+    let native: InferenceSession;
+    try {
+      native = await InferenceSession.create(encodeModel(graph), {
+        executionProviders: ['cpu'],
+        intraOpNumThreads: this.#options.threads,
+        interOpNumThreads: 1,
+        executionMode: 'sequential',
+        graphOptimizationLevel: 'all',
+        enableMemPattern: false,
+        logSeverityLevel: 3,
+      });
+    } catch (cause) {
+      throw new OnnxError('session', `ONNX Runtime refused graph \`${name}\`: ${cause instanceof Error ? cause.message : cause}`, { graph: name }, cause);
+    }
+    return { native, session: wrap(name, graph, native) };
+  }
+
+  async dispose(): Promise<void> {
+    const opened = await Promise.allSettled(this.#open.values());
+    this.#open.clear();
+    for (const result of opened) if (result.status === 'fulfilled') await result.value.native.release();
+  }
+}
+
+function wrap(name: string, graph: Graph, native: InferenceSession): Session {
+  const inputs = graph.inputs.map((input) => input.name);
+  const outputs = graph.outputs.map((output) => output.name);
+  return {
+    graph,
+    inputs,
+    outputs,
+    async run(feeds, fetches = new Map()) {
+      const given: Record<string, Tensor> = {};
+      for (const input of inputs) {
+        const tensor = feeds.get(input);
+        if (tensor === undefined) throw new OnnxError('missing-feed', `graph \`${name}\` wants input \`${input}\``, { graph: name, input });
+        given[input] = tensor;
+      }
+      const wanted: Record<string, Tensor | null> = {};
+      for (const output of outputs) wanted[output] = fetches.get(output) ?? null;
+      try {
+        return await native.run(given, wanted);
+      } catch (cause) {
+        throw new OnnxError('run', `graph \`${name}\` failed: ${cause instanceof Error ? cause.message : cause}`, { graph: name }, cause);
+      }
+    },
+  };
+}
+
+export function floatTensor(data: FloatArray, dims: readonly number[]): Tensor {
+  return data instanceof Float64Array ? new Tensor('float64', data, dims) : new Tensor('float32', data, dims);
+}
+
+/** The numbers of an output. */
+export function floats(tensor: Tensor): FloatArray {
+  return tensor.data as FloatArray;
+}
