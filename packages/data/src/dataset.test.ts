@@ -198,6 +198,47 @@ describe('preferences', () => {
   });
 });
 
+describe('what the tokenizer and the template make of a row', () => {
+  const messages = [
+    { role: 'user', content: 'Hi' },
+    { role: 'assistant', content: 'Ho' },
+  ];
+
+  it('is counted where no end token is written', async () => {
+    const file = write(
+      'endless.jsonl',
+      lines([{ messages }, { messages: [...messages, { role: 'user', content: 'He' }] }]),
+    );
+    const endOf = async (toy: Partial<typeof tokenizer>) =>
+      (await loadText({ ...options, tokenizer: { ...tokenizer, ...toy }, files: [file] })).report.withoutEnd;
+    const endless = (...turns: Parameters<typeof tokenizer.applyChatTemplate>) =>
+      tokenizer.applyChatTemplate(...turns).replaceAll('</s>', '\n');
+    expect(await endOf({})).toBe(0);
+    expect(await endOf({ applyChatTemplate: endless })).toBe(2);
+    expect(await endOf({ applyChatTemplate: endless, eosTokens: [1001, 10] })).toBe(0);
+  });
+
+  it('is counted where the vocabulary lacks the text', async () => {
+    const file = write('unknown.jsonl', lines([{ text: 'a?b?' }, { text: 'ab' }]));
+    const { report } = await loadText({ ...options, tokenizer: { ...tokenizer, unkTokenId: 63 }, files: [file] });
+    expect(report.unknown).toEqual({ rows: 1, tokens: 2 });
+  });
+
+  it('is a bad row where it cannot be encoded', async () => {
+    const file = write('odd.jsonl', lines([{ text: 'ab' }, { text: 'a?b' }]));
+    const encode: typeof tokenizer.encode = (text, o) => {
+      if (text.includes('?')) throw new Error('there is no unknown token');
+      return tokenizer.encode(text, o);
+    };
+    const error = await failureOf<DataError>(
+      loadText({ ...options, tokenizer: { ...tokenizer, encode }, files: [file] }),
+    );
+    expect(error.problems.map(problemText)).toEqual([
+      `${file}:2: expected text the tokenizer can encode, received its error: there is no unknown token`,
+    ]);
+  });
+});
+
 describe('text', () => {
   const messages = [
     { role: 'user', content: 'Hi' },

@@ -157,6 +157,26 @@ function parse(
   return 'row' in shaped ? shaped : { problems: [shaped.problem] };
 }
 
+/** Tokenizers without an unknown token throw at text that the vocabulary lacks: the row is at fault, not the load. */
+function attempt<T extends object>(run: () => T): T | { readonly refusal: string } {
+  try {
+    return run();
+  } catch (error) {
+    return { refusal: (error as Error).message };
+  }
+}
+
+/** Tokens of the trees, once each, that stand for text the vocabulary lacks. */
+function unknownTokens({ trunk, branches }: TokenTree, unknown: number | undefined): number {
+  return [trunk, ...branches.map(({ ids }) => ids)].flat().filter((id) => id === unknown).length;
+}
+
+/** A chat template writes its own ending; one without an end token teaches the model never to stop. */
+function lacksEnd({ tokenized: { sequences }, rendered }: Ready, ends: readonly number[]): boolean {
+  if (ends.length === 0 || !rendered.templated) return false;
+  return sequences.some(({ ids, scoreFrom }) => !ids.some((id, i) => i >= scoreFrom && ends.includes(id)));
+}
+
 function ready(row: Row, recipe: Recipe, encoder: Encoder, rejects: Rejects): Ready | undefined {
   const { tokenizer, maxLength, vocabularySize = tokenizer.vocabularySize } = recipe.options;
   const { id, where } = row;
@@ -170,7 +190,9 @@ function ready(row: Row, recipe: Recipe, encoder: Encoder, rejects: Rejects): Re
     return undefined;
   }
   const { scoreFrom } = recipe;
-  const tokenized = tokenize(rendered, encoder, { endTokenId: tokenizer.eosTokenId, scoreFrom });
+  const tokenized = attempt(() => tokenize(rendered, encoder, { scoreFrom }));
+  if ('refusal' in tokenized)
+    return reject('not-encodable', 'text the tokenizer can encode', `its error: ${tokenized.refusal}`, true);
   const all = recipe.scoreAll(row);
   const sequences = all ? tokenized.sequences.map(({ ids }) => ({ ids, scoreFrom: 1 })) : tokenized.sequences;
   requireVocabulary(sequences, { size: vocabularySize, tokenizer, where });
@@ -222,6 +244,8 @@ async function load(recipe: Recipe): Promise<Dataset<Ready>> {
   const trees = examples.map(({ tree }) => tree);
   const cut = examples.filter(({ cutTokens }) => cutTokens > 0);
   const merged = examples.filter(({ tokenized }) => tokenized.mergedTokens > 0);
+  const unknown = trees.map((tree) => unknownTokens(tree, tokenizer.unkTokenId));
+  const ends = tokenizer.eosTokens ?? (tokenizer.eosTokenId === undefined ? [] : [tokenizer.eosTokenId]);
   const report: DataReport = {
     files: sources,
     rows,
@@ -230,7 +254,11 @@ async function load(recipe: Recipe): Promise<Dataset<Ready>> {
     problems: rejects.problems,
     truncated: { rows: cut.length, tokens: cut.reduce((sum, { cutTokens }) => sum + cutTokens, 0) },
     merged: { rows: merged.length, tokens: merged.reduce((sum, { tokenized }) => sum + tokenized.mergedTokens, 0) },
-    withoutEnd: examples.filter(({ tokenized }) => tokenized.withoutEnd > 0).length,
+    withoutEnd: examples.filter((example) => lacksEnd(example, ends)).length,
+    unknown: {
+      rows: unknown.filter((count) => count > 0).length,
+      tokens: unknown.reduce((sum, count) => sum + count, 0),
+    },
     tokens: countTokens(trees),
     hash: hashTrees(trees),
   };

@@ -1,9 +1,11 @@
+import { KelpieError } from '@kelpie/policy';
+
 /** Where a row stands: `line` and `column` count from 1. In a `.json` file, `line` is the line the row begins on. */
-export interface Where {
+export type Where = {
   readonly file: string;
   readonly line: number;
   readonly column?: number;
-}
+};
 
 /** Why a row is not used. The report counts rows under these names. */
 export type Reason =
@@ -18,6 +20,7 @@ export type Reason =
   | 'no-shared-prompt'
   | 'template-refused'
   | 'template-mismatch'
+  | 'not-encodable'
   | 'too-long'
   | 'prompt-fills-length'
   | 'completion-too-long'
@@ -56,19 +59,19 @@ interface DataErrorFacts {
   readonly cause?: unknown;
 }
 
-export class DataError extends Error {
+/** The message names the place itself, so `where` is only a field here. */
+export class DataError extends KelpieError {
   override readonly name = 'DataError';
-  readonly code: DataErrorCode;
-  readonly where: Where | undefined;
+  declare readonly code: DataErrorCode;
+  declare readonly where?: Where;
   readonly expected: string;
   readonly received: string;
   /** Every bad row, also those the message leaves out. */
   readonly problems: readonly Problem[];
 
   constructor(message: string, { code, where, expected, received, remedy, problems = [], cause }: DataErrorFacts) {
-    super(`${message}\n${remedy}`, cause === undefined ? undefined : { cause });
-    this.code = code;
-    this.where = where;
+    super(`${message}\n${remedy}`, cause === undefined ? { code } : { code, cause });
+    if (where !== undefined) this.where = where;
     this.expected = expected;
     this.received = received;
     this.problems = problems;

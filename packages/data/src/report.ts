@@ -18,6 +18,8 @@ export interface DataReport {
   readonly merged: { readonly rows: number; readonly tokens: number };
   /** Rows with a side that does not end with the end token: the chat template leaves it out. */
   readonly withoutEnd: number;
+  /** Rows with text that the vocabulary lacks, and how many unknown tokens stand for it. */
+  readonly unknown: { readonly rows: number; readonly tokens: number };
   readonly tokens: TokenCounts;
   /** sha256 over every example's ids and scored places, in order; equal hashes mean equal batches. */
   readonly hash: string;
@@ -68,7 +70,7 @@ const many = (count: number, noun: string) => `${count} ${noun}${count === 1 ? '
 
 /** A report in a few lines, for a console. */
 export function reportText(report: DataReport): string {
-  const { files, rows, kept, dropped, truncated, merged, withoutEnd, tokens } = report;
+  const { files, rows, kept, dropped, truncated, merged, withoutEnd, unknown, tokens } = report;
   const reasons = Object.entries(dropped).map(([reason, count]) => `${count} ${reason}`);
   const lines = [
     ...files.map(({ file, format, rows }) => `${file}: ${many(rows, 'row')}, ${format}`),
@@ -82,5 +84,7 @@ export function reportText(report: DataReport): string {
       `prompt and completion merge in ${many(merged.rows, 'row')}: ${many(merged.tokens, 'prompt token')} scored with the completion`,
     );
   if (withoutEnd > 0) lines.push(`${many(withoutEnd, 'row')} without the end token: the chat template leaves it out`);
+  if (unknown.rows > 0)
+    lines.push(`${many(unknown.rows, 'row')} with text the vocabulary lacks: ${many(unknown.tokens, 'unknown token')}`);
   return lines.join('\n');
 }

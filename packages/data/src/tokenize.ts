@@ -23,8 +23,6 @@ export interface Tokenized {
   readonly promptTokens: number;
   /** Tokens at the prompt's end that an encoding of prompt and completion does not have: they count as completion. */
   readonly mergedTokens: number;
-  /** Sides whose completion lacks the end token: only a chat template can leave it out. */
-  readonly withoutEnd: number;
 }
 
 /** The tokenizer's habits, looked up once. */
@@ -41,11 +39,11 @@ export function encoderOf(tokenizer: TextTokenizer): Encoder {
   if (end === undefined) return { encode, encodeEnded: encode };
   // As text, like TRL, so that spaces around it are treated as the tokenizer would. But some tokenizers split the end
   // token's text, or know it only at a text's beginning (where it is normalised like any text): then its id is appended.
-  const name = tokenizer.tokenText(end);
+  const name = tokenizer.tokenText(end) ?? '';
   const known = [...bare('a'), end].join() === bare(`a${name}`).join();
   const encodeEnded = (text: string, templated: boolean) => {
     if (templated) return bare(text);
-    const open = text.endsWith(name) ? text.slice(0, -name.length) : text;
+    const open = name !== '' && text.endsWith(name) ? text.slice(0, -name.length) : text;
     return known ? encode(open + name, false) : [...encode(open, false), end];
   };
   return { encode, encodeEnded };
@@ -65,7 +63,7 @@ function sharedLength(a: readonly number[], b: readonly number[]): number {
 export function tokenize(
   { prompt, completions, templated }: Rendered,
   encoder: Encoder,
-  { endTokenId, scoreFrom = 'shared' }: { endTokenId?: number | undefined; scoreFrom?: ScoreFrom } = {},
+  { scoreFrom = 'shared' }: { scoreFrom?: ScoreFrom } = {},
 ): Tokenized {
   const promptIds = prompt === '' ? [] : encoder.encode(prompt, templated);
   const wholes = completions.map((completion) => encoder.encodeEnded(prompt + completion, templated));
@@ -75,13 +73,10 @@ export function tokenize(
     ids,
     scoreFrom: Math.max(1, scoreFrom === 'shared' ? earliest : (starts[i] as number)),
   }));
-  const ends = (ids: readonly number[], start: number) =>
-    endTokenId === undefined || ids.indexOf(endTokenId, start) >= 0;
   return {
     sequences,
     promptTokens: promptIds.length,
     mergedTokens: promptIds.length - earliest,
-    withoutEnd: sequences.filter(({ ids, scoreFrom }) => !ends(ids, scoreFrom)).length,
   };
 }
 
