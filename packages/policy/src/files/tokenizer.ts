@@ -1,0 +1,191 @@
+import { createHash } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { Tokenizer as Engine } from '@huggingface/tokenizers';
+import { KelpieError, messageOf } from '../errors.js';
+import { type ChatMessage, type ChatOptions, type ChatTemplate, readChatTemplate } from './chat-template.js';
+import { readGenerationConfig, specialTokenIds } from './generation-config.js';
+import { isJsonObject, type JsonObject, readJsonFile } from './json.js';
+import { engineConfig, prepareTokenizer, repairAddedTokens } from './tokenizer-engine.js';
+
+export interface EncodeOptions {
+  /** What the post-processor of tokenizer.json adds, usually a begin token. Default true. */
+  readonly addSpecialTokens?: boolean;
+}
+
+export interface DecodeOptions {
+  /** Default false. */
+  readonly skipSpecialTokens?: boolean;
+}
+
+export interface Tokenizer {
+  encode(text: string, options?: EncodeOptions): number[];
+  decode(ids: readonly number[], options?: DecodeOptions): string;
+  /** One more than the largest id, added tokens included. A model may have more rows than that. */
+  readonly vocabularySize: number;
+  readonly bosTokenId?: number;
+  /** The tokenizer's own end token, as in its config. */
+  readonly eosTokenId?: number;
+  readonly padTokenId?: number;
+  readonly unkTokenId?: number;
+  /** Every id that ends a completion: of generation_config.json, if it names any, else the tokenizer's end token. */
+  readonly eosTokens: readonly number[];
+  /** A token's text as the vocabulary has it (`▁the`, `Ġthe`, `<0x0A>`). */
+  tokenText(id: number): string | undefined;
+  tokenId(text: string): number | undefined;
+  /** Ids whose text is markup, left out by `skipSpecialTokens`. */
+  readonly specialTokenIds: ReadonlySet<number>;
+  /** Source of the default chat template. */
+  readonly chatTemplate?: string;
+  /** The text of a conversation. Encode it with `addSpecialTokens: false`: templates write their own begin token. */
+  applyChatTemplate(messages: readonly ChatMessage[], options?: ChatOptions): string;
+  /** sha256 over the names and bytes of `files`. */
+  readonly hash: string;
+  readonly folder: string;
+  /** Names of the files in `folder` that this tokenizer was read from; to be copied when a model is saved. */
+  readonly files: readonly string[];
+}
+
+const roles = ['bos', 'eos', 'pad', 'unk', 'sep', 'cls', 'mask'] as const;
+
+/**
+ * Opens the tokenizer of a model folder: `tokenizer.json`, and where present `tokenizer_config.json`,
+ * `special_tokens_map.json`, `generation_config.json` and the chat template. What is text and what is a token is
+ * tokenizer.json's to say, as in the Rust library; tokens that only `added_tokens_decoder` or a special token of the
+ * config names are added to it, as transformers does. `add_bos_token` is not read: the post-processor decides.
+ */
+export async function openTokenizer(folder: string): Promise<Tokenizer> {
+  const file = join(folder, 'tokenizer.json');
+  const json = await readJsonFile(file);
+  const config = (await readJsonFile(join(folder, 'tokenizer_config.json'), { optional: true })) ?? {};
+  const map = (await readJsonFile(join(folder, 'special_tokens_map.json'), { optional: true })) ?? {};
+  const generation = await readGenerationConfig(folder);
+  const special = specialTokens({ ...map, ...config });
+
+  const prepared = prepareTokenizer(json, config, [...Object.values(special), ...additionalTokens(config)], file);
+  const engine = startEngine(prepared, engineConfig(prepared, config, special), file);
+  const repaired = repairAddedTokens(engine);
+  const vocabulary = engine.get_vocab();
+  const idOf = (role: (typeof roles)[number]): number | undefined => {
+    const text = special[`${role}_token`];
+    return text === undefined ? undefined : engine.token_to_id(text);
+  };
+  const eosTokenId = idOf('eos');
+  const named =
+    generation === undefined ? [] : specialTokenIds({}, generation, join(folder, 'generation_config.json')).eosTokenIds;
+  const specialIds = new Set(prepared.added_tokens.filter((token) => token.special).map((token) => token.id));
+  const chat = await readChatTemplate(folder, config, special);
+  const { files, hash } = await hashFiles(folder, chat.files);
+  const size = vocabulary.size === 0 ? 0 : [...vocabulary.values()].reduce((a, b) => Math.max(a, b)) + 1;
+
+  return {
+    encode: (text, { addSpecialTokens = true } = {}) => {
+      const ids: (number | undefined)[] = engine.encode(text, { add_special_tokens: addSpecialTokens }).ids;
+      if (!ids.every((id) => id !== undefined)) {
+        throw new KelpieError('the text holds what the vocabulary lacks, and there is no unknown token', {
+          code: 'tokenizer-unknown',
+          where: { file },
+        });
+      }
+      return ids;
+    },
+    decode: (ids, { skipSpecialTokens = false } = {}) => {
+      for (const id of ids) {
+        if (Number.isInteger(id) && id >= 0 && id < size) continue;
+        throw new KelpieError(`expected ids from 0 to ${size - 1}, got ${id}`, {
+          code: 'tokenizer-id',
+          where: { file },
+        });
+      }
+      const kept = skipSpecialTokens ? ids.filter((id) => !specialIds.has(id)) : [...ids];
+      return kept.length === 0 ? '' : engine.decode(kept);
+    },
+    vocabularySize: size,
+    ...optional('bosTokenId', idOf('bos')),
+    ...optional('eosTokenId', eosTokenId),
+    ...optional('padTokenId', idOf('pad')),
+    ...optional('unkTokenId', idOf('unk') ?? engine.model?.unk_token_id),
+    eosTokens: named.length > 0 ? named : eosTokenId === undefined ? [] : [eosTokenId],
+    tokenText: (id) => repaired.get(id) ?? engine.id_to_token(id),
+    tokenId: (text) => engine.token_to_id(text),
+    specialTokenIds: specialIds,
+    ...optional('chatTemplate', chat.template?.source),
+    applyChatTemplate: (messages, options) => requireTemplate(chat.template, folder).render(messages, options),
+    hash,
+    folder,
+    files,
+  };
+}
+
+type SpecialTokens = Record<string, string>;
+
+function additionalTokens(config: JsonObject): string[] {
+  const lists = [config.additional_special_tokens, config.extra_special_tokens];
+  return lists
+    .filter(Array.isArray)
+    .flat()
+    .map(textOf)
+    .filter((text) => text !== undefined);
+}
+
+/** `bos_token` and the like, as text; the config may hold them as text or as an object. */
+function specialTokens(config: JsonObject): SpecialTokens {
+  const result: SpecialTokens = {};
+  for (const role of roles) {
+    const key = `${role}_token`;
+    const text = textOf(config[key]);
+    if (text !== undefined) result[key] = text;
+  }
+  return result;
+}
+
+function textOf(token: unknown): string | undefined {
+  const text = isJsonObject(token) ? token.content : token;
+  return typeof text === 'string' ? text : undefined;
+}
+
+function startEngine(json: JsonObject, config: JsonObject, file: string): Engine {
+  try {
+    return new Engine(json, config);
+  } catch (error) {
+    throw new KelpieError(`the tokenizer cannot be built: ${messageOf(error)}`, {
+      code: 'tokenizer',
+      where: { file },
+      cause: error,
+    });
+  }
+}
+
+function requireTemplate(template: ChatTemplate | undefined, folder: string): ChatTemplate {
+  if (template !== undefined) return template;
+  throw new KelpieError(
+    'this tokenizer has no chat template: put one into `chat_template.jinja`, or train on plain prompts',
+    { code: 'chat-template', where: { folder } },
+  );
+}
+
+async function hashFiles(folder: string, chatFiles: readonly string[]): Promise<{ files: string[]; hash: string }> {
+  const names = [
+    'tokenizer.json',
+    'tokenizer_config.json',
+    'special_tokens_map.json',
+    'generation_config.json',
+    ...chatFiles,
+  ];
+  const sum = createHash('sha256');
+  const files: string[] = [];
+  for (const name of names) {
+    const bytes = await readFile(join(folder, name)).catch(() => undefined);
+    if (bytes === undefined) continue;
+    files.push(name);
+    sum.update(`${name}\0${bytes.length}\0`).update(bytes);
+  }
+  return { files, hash: sum.digest('hex') };
+}
+
+function optional<Name extends string, Value>(
+  name: Name,
+  value: Value | undefined,
+): { readonly [Key in Name]?: Value } {
+  return (value === undefined ? {} : { [name]: value }) as { readonly [Key in Name]?: Value };
+}
