@@ -270,6 +270,11 @@ export class Builder {
     return typed;
   }
 
+  /** States the shape of a value whose shape rule could not know it. */
+  typed(value: Value, shape: readonly Dim[]): Value {
+    return sameShape(value.shape, shape) ? value : this.#retype(value, shape);
+  }
+
   /** [.., n] -> [product of the leading sizes, n] */
   flatten2d(x: Value): Value {
     const last = x.shape.at(-1)!;

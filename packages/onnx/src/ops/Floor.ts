@@ -1,0 +1,9 @@
+import { defineOp } from '../op.js';
+import { same } from './shared/infer.js';
+
+/** y = ⌊x⌋; its slope is zero wherever it has one */
+export const Floor = defineOp({
+  opType: 'Floor',
+  inputs: ['discrete'],
+  infer: same,
+});
