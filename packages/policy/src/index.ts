@@ -4,3 +4,4 @@ export { Engine } from './engine.js';
 export { KelpieError, nearestNames } from './errors.js';
 export { openTokenizer, type Tokenizer } from './files/tokenizer.js';
 export { modelTypes } from './model-folder.js';
+export { openPolicy } from './remote.js';

@@ -143,6 +143,7 @@ export interface Policy {
   saveState(file: string): Promise<void>;
   restoreState(file: string): Promise<void>;
   dispose(): Promise<void>;
+  [Symbol.asyncDispose](): Promise<void>;
 }
 
 export interface PolicyInfo {
