@@ -4,7 +4,7 @@ export type Where = Readonly<Record<string, string | number>>;
 export interface KelpieErrorOptions {
   /** Kebab-case and stable, for programs: `safetensors-header`, `config-unsupported`. */
   readonly code: string;
-  readonly where?: Where;
+  declare readonly where?: Where;
   readonly cause?: unknown;
 }
 
@@ -14,7 +14,7 @@ export interface KelpieErrorOptions {
  */
 export class KelpieError extends Error {
   readonly code: string;
-  readonly where?: Where;
+  declare readonly where?: Where;
 
   constructor(message: string, { code, where, cause }: KelpieErrorOptions) {
     super(where === undefined ? message : `${message} (${describeWhere(where)})`, cause === undefined ? {} : { cause });
