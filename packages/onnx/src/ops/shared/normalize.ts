@@ -8,12 +8,9 @@ export function normalized(shape: readonly Dim[], axis: number): number[] {
   return shape.flatMap((_, i) => (i >= axis ? [i] : []));
 }
 
-/** One statistic for each normalized group: trailing sizes become 1. */
+/** One statistic for each normalized group: trailing sizes become 1. In float32, whatever the dtype of x. */
 export function statistic(x: ValueType, axis: number): ValueType {
-  return {
-    dtype: x.dtype === 'float64' ? 'float64' : 'float32',
-    shape: x.shape.map((dim, i) => (i >= axis ? 1 : dim)),
-  };
+  return { dtype: 'float32', shape: x.shape.map((dim, i) => (i >= axis ? 1 : dim)) };
 }
 
 /** A statistic that the node emits, if it emits it in the precision of x. */

@@ -31,3 +31,19 @@ export function reshapeFrom(g: Builder, x: Value, shape: readonly Dim[], sources
   });
   return g.typed(g.emit('Reshape', [x, g.concat(parts, 0)])[0]!, shape);
 }
+
+/**
+ * Adds dy into `into` at the indices along axis; dy has the axes of `indices` where `into` has the one.
+ * By ScatterElements, which runs over repeated indices in order: ScatterND shares them out among threads, and its sums
+ * differ from run to run.
+ */
+export function addAt(g: Builder, into: Value, indices: Value, dy: Value, axis: number): Value {
+  const count = product(indices.shape);
+  const updates = reshapeFrom(g, dy, into.shape.with(axis, count), [into]);
+  const column = g.reshape(
+    indices,
+    into.shape.map((_, i) => (i === axis ? count : 1)),
+  );
+  const at = g.expandLike(column, updates);
+  return g.emit('ScatterElements', [into, at, updates], { axis, reduction: 'add' })[0]!;
+}
