@@ -4,7 +4,7 @@ export type Where = Readonly<Record<string, string | number>>;
 export interface KelpieErrorOptions {
   /** Kebab-case and stable, for programs: `safetensors-header`, `config-unsupported`. */
   readonly code: string;
-  declare readonly where?: Where;
+  readonly where?: Where;
   readonly cause?: unknown;
 }
 
