@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { Tokenizer } from '@huggingface/tokenizers';
 import { xoroshiro128plus } from 'pure-rand/generator/xoroshiro128plus';
 import { describe, expect, test } from 'vitest';
-import { generate, home, type PairRow, run, stale, type TextRow } from './generate.js';
+import { defaults, generate, home, type PairRow, run, stale, type TextRow } from './generate.js';
 import { makePrompt, makeReview, pieces } from './grammar.js';
 import { readValences, score } from './score.js';
 import { contextLength, type modelConfig, parameterCount, specialIds } from './tokenizer.js';
@@ -70,7 +70,7 @@ describe('the rows', () => {
 
   test('the chosen review has the higher score by the margin, and is never the rejected one', () => {
     for (const row of bothPairs) {
-      expect(row.chosen_score - row.rejected_score).toBeGreaterThanOrEqual(4);
+      expect(row.chosen_score - row.rejected_score).toBeGreaterThanOrEqual(defaults.margin);
       expect(row.chosen).not.toBe(row.rejected);
     }
   });

@@ -16,7 +16,7 @@ import { xoroshiro128plus } from 'pure-rand/generator/xoroshiro128plus';
 import { makePrompt, makeReview, type Prompt, pieces, type Rng } from './grammar.js';
 import { modelConfig, parameterCount, tokenizerConfig, tokenizerFile, vocabularyOf } from './tokenizer.js';
 
-export const defaults = { seed: 20240229, pairs: 3000, heldout: 300, texts: 7000, margin: 4 };
+export const defaults = { seed: 20240229, pairs: 3000, heldout: 300, texts: 7000, margin: 6 };
 export type Options = typeof defaults;
 
 export interface PairRow {
