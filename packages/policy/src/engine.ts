@@ -57,7 +57,7 @@ export class Engine implements Policy {
     this.#model = opened.model;
     this.#dtype = dtype;
     this.#passes = new Passes({ model: opened.model, dtype, lora: opened.lora, trained: opened.trained, threads });
-    this.#reference = keepReference ? referenceOf(opened) : undefined;
+    this.#reference = referenceOf(opened, keepReference);
     const count = (names: Iterable<string>) => [...names].reduce((n, name) => n + opened.weights.get(name)!.data.length, 0);
     this.info = {
       modelType: opened.modelType,
@@ -109,6 +109,14 @@ export class Engine implements Policy {
         open = undefined;
       },
     };
+  }
+
+  /** Logits behind every token of one sequence, [ids, vocabulary]: whole distributions, for checks and for looking at. */
+  async logits(ids: readonly number[], { of = 'policy' }: { readonly of?: 'policy' | 'reference' } = {}): Promise<FloatArray> {
+    const tree = { trunk: [], branches: [{ ids, scoreFrom: ids.length }] };
+    this.#checkIds([tree]);
+    const layout = { ...layOut([tree], this.#model.rotary), sources: Int32Array.from(ids.keys()) };
+    return (await this.#passes.prefill(layout, of === 'reference' ? this.#referenceVariant() : this.#policy)).logits;
   }
 
   async optimizer(options: AdamWOptions): Promise<void> {
@@ -200,7 +208,7 @@ export class Engine implements Policy {
     return this.#gradients;
   }
 
-  /** The frozen start: a copy made on opening, or, before the first update, the policy itself. */
+  /** The folder that was named, the frozen start, or, before the first update, the policy itself. */
   #referenceVariant(): Variant {
     if (this.#reference !== undefined) return this.#reference;
     if (!this.#opened.weightsAreReference || this.#updated) {
@@ -255,8 +263,13 @@ export class Engine implements Policy {
   }
 }
 
-/** The start as a variant of its own: the base without a fresh adapter, else copies of what will be trained. */
-function referenceOf(opened: OpenedModel): Variant {
+/**
+ * A reference of its own: the folder that was named, or, if the start is to be kept, the base without a fresh adapter,
+ * else copies of what will be trained.
+ */
+function referenceOf(opened: OpenedModel, keepStart: boolean): Variant | undefined {
+  if (opened.reference !== undefined) return { weights: opened.reference, adapter: false };
+  if (!keepStart) return undefined;
   if (opened.lora.length > 0 && opened.freshAdapter) return { weights: opened.weights, adapter: false };
   const copies = opened.trained.map((name) => {
     const { shape, data } = opened.weights.get(name)!;

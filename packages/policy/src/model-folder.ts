@@ -1,5 +1,6 @@
 import { copyFile, readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { encodeModel } from '@kelpie/onnx';
 import type { Architecture, Model } from './architecture.js';
 import * as all from './architectures/index.js';
 import { KelpieError, nearestNames } from './errors.js';
@@ -8,7 +9,7 @@ import { type RawConfig, readConfig } from './files/config.js';
 import { openAdapter, saveAdapter } from './adapter-folder.js';
 import { writeSafetensors } from './files/safetensors-write.js';
 import { initialLora, loraModules, mergeLora } from './lora.js';
-import { loraA, loraB } from './model-builder.js';
+import { loraA, loraB, ModelBuilder } from './model-builder.js';
 import type { LoraModule, Weights } from './parameters.js';
 import type { LoraOptions, OpenOptions, SaveOptions } from './types.js';
 import { type Arithmetic, initialWeights, loadWeights } from './weights.js';
@@ -32,6 +33,8 @@ export interface OpenedModel {
   readonly trained: readonly string[];
   /** The folder the base came from; absent for one started from a config. */
   readonly folder?: string;
+  /** Weights of another folder that was named as the reference. */
+  readonly reference?: Weights;
   /** The opened weights are the reference: until the first update. */
   readonly weightsAreReference: boolean;
 }
@@ -46,6 +49,9 @@ export async function openModel(options: OpenOptions, dtype: Arithmetic): Promis
   if (options.lora !== undefined && options.adapter !== undefined) {
     throw new KelpieError('give either the options of a fresh LoRA or an adapter folder', { code: 'open' });
   }
+  if (options.reference !== undefined && options.keepReference === true) {
+    throw new KelpieError('give either a reference folder or keepReference, which makes the start the reference', { code: 'open' });
+  }
   const raw = await readConfig(options.model ?? options.init!.config);
   const { architecture, model, unknownKeys, warnings } = configure(raw);
   const weights = options.model === undefined ? initialWeights(model, dtype, options.init!.seed) : (await loadWeights(options.model, model, dtype)).weights;
@@ -58,6 +64,7 @@ export async function openModel(options: OpenOptions, dtype: Arithmetic): Promis
     weights,
     weightsAreReference: true,
     ...(options.model === undefined ? {} : { folder: options.model }),
+    ...(options.reference === undefined ? {} : { reference: await openReference(options.reference, model, dtype) }),
   };
   if (options.adapter !== undefined) {
     const adapter = await openAdapter(options.adapter, model, dtype);
@@ -69,6 +76,28 @@ export async function openModel(options: OpenOptions, dtype: Arithmetic): Promis
     return { ...base, ...withAdapter(weights, modules, fresh), loraOptions: options.lora, freshAdapter: true };
   }
   return { ...base, lora: [], freshAdapter: false, trained: model.parameters.map(({ name }) => name) };
+}
+
+/** The reference runs through the policy's own graphs: its config must ask for the same arithmetic. */
+async function openReference(folder: string, model: Model, dtype: Arithmetic): Promise<Weights> {
+  const reference = configure(await readConfig(folder)).model;
+  if (arithmeticOf(reference) !== arithmeticOf(model)) {
+    throw new KelpieError("the reference computes otherwise than the policy: its config.json must be the policy's, weights apart", {
+      code: 'reference-arithmetic',
+      where: { folder },
+    });
+  }
+  return (await loadWeights(folder, reference, dtype)).weights;
+}
+
+/** Equal for models that compute the same from the same weights, whatever the style of their configs. */
+function arithmeticOf({ parameters, rotary, dimensions, body, head }: Model): string {
+  const m = new ModelBuilder({ parameters, mode: { kind: 'sequence', present: false }, dtype: 'float32' });
+  m.g.output('hidden', body(m));
+  m.g.output('logits', head(m, m.g.input('rows', m.g.dtype, ['scored', dimensions.hiddenSize])));
+  const angles = [1, dimensions.contextLength, 2 * dimensions.contextLength].map((length) => rotary?.frequencies(length));
+  const tables = angles.map((angle) => angle && [...angle.inverseFrequencies, angle.attentionScaling]);
+  return `${Buffer.from(encodeModel(m.g.build())).toString('base64')}/${JSON.stringify([dimensions, tables])}`;
 }
 
 function withAdapter(weights: Weights, lora: readonly LoraModule[], adapter: Weights): Pick<OpenedModel, 'lora' | 'weights' | 'trained'> {

@@ -110,6 +110,8 @@ export interface OpenOptions {
    * without its adapter (no copy). Default false.
    */
   readonly keepReference?: boolean;
+  /** Instead of the start: another model folder as the reference, of the same arithmetic with other weights. */
+  readonly reference?: string;
 }
 
 export interface SaveOptions {
