@@ -56,7 +56,8 @@ export function layOut(trees: readonly TokenTree[], rotary?: Rotary, lengths?: r
   for (let i = 0; i < size; i++) ends[i] = (i % tokens) + 1;
 
   const classes = new Map<string, { index: number; length: number }>();
-  const angleRows = Math.ceil(placed.reduce((n, { tree }) => Math.max(n, longestPath(tree)), 1) / ANGLE_STEP) * ANGLE_STEP;
+  // At least a row's length, which ONNX Runtime's kernel takes for the longest sequence.
+  const angleRows = Math.ceil(placed.reduce((n, { tree }) => Math.max(n, longestPath(tree)), tokens) / ANGLE_STEP) * ANGLE_STEP;
   const counts: number[] = [];
   const lists: { sources: number[]; targets: number[] }[] = [];
   placed.forEach(({ tree, completions, length }, i) => {

@@ -1,29 +1,41 @@
 import type { Model } from './architecture.js';
-import { KelpieError, nearestNames } from './errors.js';
+import { KelpieError } from './errors.js';
+import { type PeftConfig, resolveTargets } from './files/peft.js';
 import { loraA, loraB } from './model-builder.js';
-import type { LinearModule, LoraModule, Weights } from './parameters.js';
+import type { LoraModule, Weights } from './parameters.js';
 import { uniforms } from './random.js';
 import type { LoraOptions } from './types.js';
 import { type Arithmetic, allocate } from './weights.js';
 
-/** Linear modules that LoRA options name, with rank and scaling. @throws KelpieError when a name fits no module. */
-export function loraModules({ rank, alpha, rslora = false, targetModules }: LoraOptions, { linears }: Model): LoraModule[] {
-  if (!Number.isInteger(rank) || rank < 1) throw new KelpieError(`LoRA's rank must be a whole number of at least 1, got ${rank}`, { code: 'lora-rank' });
-  const scaling = alpha / (rslora ? Math.sqrt(rank) : rank);
-  const fits = (module: LinearModule, target: string) => module.name === target || module.name.endsWith(`.${target}`);
-  if (targetModules !== 'all-linear') {
-    const lost = targetModules.filter((target) => !linears.some((module) => fits(module, target)));
-    if (lost.length > 0 || targetModules.length === 0) {
-      const endings = [...new Set(linears.map(({ name }) => name.split('.').at(-1)!))];
-      const hint = lost.length > 0 ? ` (nearest to \`${lost[0]}\`: ${nearestNames(lost[0]!, endings).join(', ')})` : '';
-      throw new KelpieError(`no linear module is called ${lost.map((name) => `\`${name}\``).join(', ') || '(none named)'}; there are ${endings.join(', ')}${hint}`, {
-        code: 'lora-target',
-      });
-    }
+/** What peft would write down for these options. */
+export function peftConfigOf({ rank, alpha, rslora = false, targetModules }: LoraOptions, { linears }: Model, base?: string): PeftConfig {
+  if (!Number.isInteger(rank) || rank < 1) {
+    throw new KelpieError(`LoRA's rank must be a whole number of at least 1, got ${rank}`, { code: 'lora-rank' });
   }
-  return linears
-    .filter((module) => targetModules === 'all-linear' || targetModules.some((target) => fits(module, target)))
-    .map(({ name }) => ({ module: name, rank, scaling }));
+  if (!(alpha > 0)) throw new KelpieError(`LoRA's alpha must be above 0, got ${alpha}`, { code: 'lora-alpha' });
+  return {
+    r: rank,
+    loraAlpha: alpha,
+    targetModules: targetModules === 'all-linear' ? linears.filter(({ head }) => !head).map(({ name }) => name) : targetModules,
+    rankPattern: {},
+    alphaPattern: {},
+    useRslora: rslora,
+    fanInFanOut: linears.some(({ transposed }) => transposed),
+    taskType: 'CAUSAL_LM',
+    ...(base === undefined ? {} : { baseModelNameOrPath: base }),
+  };
+}
+
+/** The modules an adapter sits on. @throws KelpieError when a name of the list fits no module. */
+export function loraModules(config: PeftConfig, { linears }: Model): LoraModule[] {
+  const { targets, unmatched } = resolveTargets(config, linears);
+  if (unmatched.length > 0) {
+    const endings = [...new Set(linears.map(({ name }) => name.slice(name.lastIndexOf('.') + 1)))];
+    throw new KelpieError(`no linear module is called ${unmatched.map((name) => `\`${name}\``).join(', ')}; there are ${endings.join(', ')}`, {
+      code: 'lora-target',
+    });
+  }
+  return targets.map(({ module, rank, scaling }) => ({ module: module.name, rank, scaling }));
 }
 
 /** Fresh adapters, as PEFT starts them: A uniform within 1 / sqrt(in), B zero, so that the policy is its base. */

@@ -124,17 +124,29 @@ export class ModelBuilder {
     return g.matmul(g.matmul(x, a, { transB: true }), b, { transB: true, alpha: scaling });
   }
 
-  /** y = w x / sqrt(mean(x^2) + epsilon) */
+  /**
+   * y = w x / sqrt(mean(x²) + epsilon). One kernel in float32; it keeps its statistics in float32 whatever its input, so
+   * float64 graphs spell the norm out.
+   */
   rmsNorm(x: Value, name: string, epsilon: number): Value {
     const { g } = this;
     const weight = this.parameter(`${name}.weight`);
-    return g.emit('SimplifiedLayerNormalization', [x, weight], { axis: -1, epsilon, stash_type: g.dtype === 'float64' ? 11 : 1 }, { outputs: 2 })[0]!;
+    if (g.dtype === 'float64') return g.mul(this.#divideByRms(x, epsilon), weight);
+    return g.emit('SimplifiedLayerNormalization', [x, weight], { axis: -1, epsilon, stash_type: 1 }, { outputs: 2 })[0]!;
   }
 
+  /** y = w (x - mean(x)) / sqrt(var(x) + epsilon) + b */
   layerNorm(x: Value, name: string, epsilon: number): Value {
     const { g } = this;
-    const inputs = [x, this.parameter(`${name}.weight`), this.parameter(`${name}.bias`)];
-    return g.emit('LayerNormalization', inputs, { axis: -1, epsilon, stash_type: g.dtype === 'float64' ? 11 : 1 }, { outputs: 3 })[0]!;
+    const weight = this.parameter(`${name}.weight`);
+    const bias = this.parameter(`${name}.bias`);
+    if (g.dtype === 'float64') return g.add(g.mul(this.#divideByRms(g.sub(x, g.mean(x, [-1])), epsilon), weight), bias);
+    return g.emit('LayerNormalization', [x, weight, bias], { axis: -1, epsilon, stash_type: 1 }, { outputs: 3 })[0]!;
+  }
+
+  #divideByRms(x: Value, epsilon: number): Value {
+    const { g } = this;
+    return g.div(x, g.sqrt(g.add(g.mean(g.mul(x, x), [-1]), g.scalar(epsilon))));
   }
 
   /**

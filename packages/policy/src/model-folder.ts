@@ -7,11 +7,12 @@ import { KelpieError, nearestNames } from './errors.js';
 import { writeFolderAtomic } from './files/atomic.js';
 import { type RawConfig, readConfig } from './files/config.js';
 import { openAdapter, saveAdapter } from './adapter-folder.js';
+import type { PeftConfig } from './files/peft.js';
 import { writeSafetensors } from './files/safetensors-write.js';
-import { initialLora, loraModules, mergeLora } from './lora.js';
+import { initialLora, loraModules, mergeLora, peftConfigOf } from './lora.js';
 import { loraA, loraB, ModelBuilder } from './model-builder.js';
 import type { LoraModule, Weights } from './parameters.js';
-import type { LoraOptions, OpenOptions, SaveOptions } from './types.js';
+import type { OpenOptions, SaveOptions } from './types.js';
 import { type Arithmetic, initialWeights, loadWeights } from './weights.js';
 
 const architectures = new Map((Object.values(all) as Architecture[]).map((architecture) => [architecture.modelType, architecture]));
@@ -26,8 +27,8 @@ export interface OpenedModel {
   readonly warnings: readonly string[];
   readonly weights: Weights;
   readonly lora: readonly LoraModule[];
-  /** The options a fresh or loaded adapter was made with, for saving. */
-  readonly loraOptions?: LoraOptions;
+  /** The adapter's config, as peft writes it. */
+  readonly peft?: PeftConfig;
   readonly freshAdapter: boolean;
   /** Names of the tensors that are trained. */
   readonly trained: readonly string[];
@@ -68,12 +69,13 @@ export async function openModel(options: OpenOptions, dtype: Arithmetic): Promis
   };
   if (options.adapter !== undefined) {
     const adapter = await openAdapter(options.adapter, model, dtype);
-    return { ...base, ...withAdapter(weights, adapter.modules, adapter.weights), loraOptions: adapter.options, freshAdapter: false };
+    return { ...base, ...withAdapter(weights, adapter.modules, adapter.weights), peft: adapter.config, warnings: [...warnings, ...adapter.warnings], freshAdapter: false };
   }
   if (options.lora !== undefined) {
-    const modules = loraModules(options.lora, model);
+    const peft = peftConfigOf(options.lora, model, options.model);
+    const modules = loraModules(peft, model);
     const fresh = initialLora(modules, model, dtype, options.lora.seed ?? 0);
-    return { ...base, ...withAdapter(weights, modules, fresh), loraOptions: options.lora, freshAdapter: true };
+    return { ...base, ...withAdapter(weights, modules, fresh), peft, freshAdapter: true };
   }
   return { ...base, lora: [], freshAdapter: false, trained: model.parameters.map(({ name }) => name) };
 }

@@ -1,3 +1,5 @@
+export type { LinearModule } from './files/peft-targets.js';
+
 /** What a tensor is, for initialisation, weight decay and gradients. */
 export type ParameterKind = 'matrix' | 'embedding' | 'norm' | 'bias';
 
@@ -10,16 +12,6 @@ export interface Parameter {
   readonly kind: ParameterKind;
   /** Standard deviation of seeded normal initial values, or a constant. */
   readonly init: { readonly std: number } | { readonly constant: number };
-}
-
-/** A linear layer: what LoRA can sit on. */
-export interface LinearModule {
-  /** Module path without `.weight`. */
-  readonly name: string;
-  readonly inFeatures: number;
-  readonly outFeatures: number;
-  /** Weight is stored [in, out] (GPT-2's Conv1D) rather than [out, in]. */
-  readonly transposed: boolean;
 }
 
 /** A low-rank update of one linear layer: y += scaling * B (A x). */

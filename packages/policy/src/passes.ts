@@ -44,7 +44,7 @@ export class Passes {
 
   constructor(options: PassesOptions) {
     this.#options = options;
-    this.sessions = new Sessions({ threads: options.threads });
+    this.sessions = new Sessions({ threads: options.threads, verbatim: options.dtype === 'float64' });
     this.#width = options.model.dimensions.hiddenSize;
   }
 

@@ -17,6 +17,8 @@ export interface Session {
 
 export interface SessionOptions {
   readonly threads: number;
+  /** Graphs as they are written: ONNX Runtime's fusions pass through float32 or lack float64 kernels. */
+  readonly verbatim: boolean;
 }
 
 /** Sessions by name, made on first use. ONNX Runtime accepts extra feeds and ignores missing shapes in silence: checked here. */
@@ -45,7 +47,7 @@ export class Sessions {
         intraOpNumThreads: this.#options.threads,
         interOpNumThreads: 1,
         executionMode: 'sequential',
-        graphOptimizationLevel: 'all',
+        graphOptimizationLevel: this.#options.verbatim ? 'disabled' : 'all',
         enableMemPattern: false,
         logSeverityLevel: 3,
       });
