@@ -60,6 +60,8 @@ async function decode(
 ): Promise<Completion[]> {
   const { maxNewTokens, stop = [] } = request;
   const { contextLength, vocabularySize } = model.dimensions;
+  // Learned positions: the newest token needs none until another follows it.
+  const longest = model.rotary === undefined ? contextLength + 1 : contextLength;
   const stops = new Set(stop);
   const logprobs = new Map(rows.map((row) => [row, [] as number[]]));
   const ended = new Set<Row>();
@@ -69,10 +71,10 @@ async function decode(
     row.ids.push(id);
     row.completion.ids.push(id);
     if (stops.has(id)) ended.add(row);
-    return !ended.has(row) && row.completion.ids.length < maxNewTokens && row.ids.length < contextLength;
+    return !ended.has(row) && row.completion.ids.length < maxNewTokens && row.ids.length < longest;
   };
 
-  let active = rows.filter((row) => maxNewTokens > 0 && row.ids.length < contextLength);
+  let active = rows.filter((row) => maxNewTokens > 0 && row.ids.length < longest);
   if (active.length > 0) {
     const first = await fill(passes, model, variant, prompts);
     const logitsOf = (row: number) => first.logits.subarray(row * vocabularySize, (row + 1) * vocabularySize);
@@ -95,7 +97,7 @@ async function decode(
 async function fill(passes: Passes, model: Model, variant: Variant, sequences: readonly (readonly number[])[]): Promise<{ logits: FloatArray; cache: Cache }> {
   // One target behind the end makes the last token a source; which id it is does not matter.
   const trees = sequences.map((ids) => ({ trunk: [], branches: [{ ids: [...ids, 0], scoreFrom: ids.length }] }));
-  const layout = layOut(trees, model.rotary, sequences.map((ids) => ids.length));
+  const layout = layOut(trees, model, sequences.map((ids) => ids.length));
   const { logits, present } = await passes.prefill(layout, variant);
   const { kvHeads, headDim } = model.dimensions;
   const capacity = roundUp(Math.max(...sequences.map((ids) => ids.length)) + 1);

@@ -77,7 +77,7 @@ export class Engine implements Policy {
 
   async score(request: ScoreRequest & { readonly of?: 'policy' | 'reference' }): Promise<TokenScores> {
     this.#check(request);
-    const layout = layOut(request.trees, this.#model.rotary);
+    const layout = layOut(request.trees, this.#model);
     const variant = request.of === 'reference' ? this.#referenceVariant() : this.#policy;
     const forward = await this.#passes.forward(layout, variant);
     const reference = await this.#referenceOf(request.scores, forward);
@@ -87,7 +87,7 @@ export class Engine implements Policy {
 
   async vjp(request: ScoreRequest): Promise<Vjp> {
     this.#check(request);
-    const layout = layOut(request.trees, this.#model.rotary);
+    const layout = layOut(request.trees, this.#model);
     const forward = await this.#passes.forward(layout, this.#policy, { keep: true });
     const reference = await this.#referenceOf(request.scores, forward);
     const options = { temperature: request.temperature ?? 1, reference };
@@ -114,8 +114,8 @@ export class Engine implements Policy {
   /** Logits behind every token of one sequence, [ids, vocabulary]: whole distributions, for checks and for looking at. */
   async logits(ids: readonly number[], { of = 'policy' }: { readonly of?: 'policy' | 'reference' } = {}): Promise<FloatArray> {
     const tree = { trunk: [], branches: [{ ids, scoreFrom: ids.length }] };
-    this.#checkIds([tree]);
-    const layout = { ...layOut([tree], this.#model.rotary), sources: Int32Array.from(ids.keys()) };
+    this.#checkIds([tree], this.#model.dimensions.contextLength);
+    const layout = { ...layOut([tree], this.#model), sources: Int32Array.from(ids.keys()) };
     return (await this.#passes.prefill(layout, of === 'reference' ? this.#referenceVariant() : this.#policy)).logits;
   }
 
@@ -166,7 +166,7 @@ export class Engine implements Policy {
   }
 
   async sample(request: SampleRequest, { signal }: { readonly signal?: AbortSignal } = {}): Promise<Completion[]> {
-    this.#checkIds(request.prompts.map((ids) => ({ trunk: [], branches: [{ ids, scoreFrom: ids.length }] })));
+    this.#checkIds(request.prompts.map((ids) => ({ trunk: [], branches: [{ ids, scoreFrom: ids.length }] })), this.#model.dimensions.contextLength);
     return sample(this.#passes, this.#model, this.#policy, request, signal);
   }
 
@@ -236,8 +236,9 @@ export class Engine implements Policy {
     this.#checkIds(trees);
   }
 
-  #checkIds(trees: readonly TokenTree[]): void {
-    const { vocabularySize, contextLength } = this.#model.dimensions;
+  /** @param longest of sequences over learned positions: one more than those, as the last token is only predicted. */
+  #checkIds(trees: readonly TokenTree[], longest = this.#model.dimensions.contextLength + 1): void {
+    const { vocabularySize } = this.#model.dimensions;
     trees.forEach(({ trunk, branches }, tree) => {
       const fail = (message: string, where: Record<string, number> = {}): never => {
         throw new KelpieError(message, { code: 'token-row', where: { tree, ...where } });
@@ -255,8 +256,8 @@ export class Engine implements Policy {
         const length = trunk.length + ids.length;
         if (length === 0) fail('the sequence is empty', { branch });
         if (!(scoreFrom >= 1)) fail(`scoring starts at position ${scoreFrom}; the first token has no prediction, so it must be at least 1`, { branch });
-        if (this.#model.rotary === undefined && length > contextLength) {
-          fail(`${length} tokens do not fit the model's ${contextLength} learned positions: truncate`, { branch });
+        if (this.#model.rotary === undefined && length > longest) {
+          fail(`${length} tokens do not fit the model's learned positions, which hold ${longest}: truncate`, { branch });
         }
       });
     });

@@ -1,4 +1,4 @@
-import type { Rotary } from './architecture.js';
+import type { Model, Rotary } from './architecture.js';
 import { scoredTokens, type TokenTree } from './tree.js';
 
 /** Token rows as a sequence graph takes them, and the list of what counts. */
@@ -29,6 +29,9 @@ export interface Layout {
 /** Tables of angles are kept by size: sizes come in steps. */
 const ANGLE_STEP = 64;
 
+/** What of a model a layout depends on. */
+export type LayoutModel = Partial<Pick<Model, 'rotary' | 'dimensions'>>;
+
 /** A tree as it stands in a row: its completions keep their places in the batch's order. */
 interface Placed {
   readonly tree: TokenTree;
@@ -43,7 +46,9 @@ interface Placed {
  *
  * @param lengths of the sequences that decide on rotary angles, where they are not the trees' own (a prefill).
  */
-export function layOut(trees: readonly TokenTree[], rotary?: Rotary, lengths?: readonly number[]): Layout {
+export function layOut(trees: readonly TokenTree[], { rotary, dimensions }: LayoutModel = {}, lengths?: readonly number[]): Layout {
+  // A path's last token is a target and nothing else: where the table of learned positions ends, any place does for it.
+  const lastPosition = rotary === undefined && dimensions !== undefined ? dimensions.contextLength - 1 : Number.MAX_SAFE_INTEGER;
   const placed = place(trees, rotary);
   const tokens = placed.reduce((longest, { length }) => Math.max(longest, length), 1);
   const { rowOf, startOf, rows } = pack(placed, tokens);
@@ -69,7 +74,7 @@ export function layOut(trees: readonly TokenTree[], rotary?: Rotary, lengths?: r
     classes.set(key, known);
     const put = (slot: number, id: number, position: number, stop: number) => {
       ids[slot] = BigInt(id);
-      positions[slot] = BigInt(position);
+      positions[slot] = BigInt(Math.min(position, lastPosition));
       angles[slot] = BigInt(known.index * angleRows + position);
       ends[slot] = stop;
     };
