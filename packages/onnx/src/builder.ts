@@ -1,6 +1,6 @@
 import { broadcast, product, quotient, sameShape } from './dims.js';
 import { OnnxError } from './errors.js';
-import type { AttributeValue, DType, Dim, Graph, Node, Tensor, ValueInfo, ValueType } from './graph.js';
+import type { AttributeValue, Dim, DType, Graph, Node, Tensor, ValueInfo, ValueType } from './graph.js';
 import { type Op, plain } from './op.js';
 import { ops } from './registry.js';
 import { decodeTensor, encodeTensor } from './tensor.js';
@@ -86,7 +86,8 @@ export class Builder {
 
   value(name: string): Value {
     const type = this.#values.get(name);
-    if (type === undefined) throw new OnnxError('unknown-value', `no value \`${name}\` in graph \`${this.name}\``, { name });
+    if (type === undefined)
+      throw new OnnxError('unknown-value', `no value \`${name}\` in graph \`${this.name}\``, { name });
     return { name, dtype: type.dtype, shape: type.shape };
   }
 
@@ -159,8 +160,10 @@ export class Builder {
     this.#nodes.push(node);
     return node.outputs.map((output, i) => {
       const type = types[i];
-      if (type === undefined) throw new OnnxError('infer', `${node.name}: the shape rule gives no type for output ${i}`, { node: node.name });
-      if (this.#values.has(output)) throw new OnnxError('duplicate-value', `value \`${output}\` is defined twice`, { name: output });
+      if (type === undefined)
+        throw new OnnxError('infer', `${node.name}: the shape rule gives no type for output ${i}`, { node: node.name });
+      if (this.#values.has(output))
+        throw new OnnxError('duplicate-value', `value \`${output}\` is defined twice`, { name: output });
       const value = { name: output, dtype: type.dtype, shape: type.shape };
       this.#values.set(output, value);
       return value;
@@ -176,7 +179,11 @@ export class Builder {
   #op(opType: string, domain: string): Op {
     const op = ops.get(opType, domain);
     if (op === undefined) {
-      throw new OnnxError('unknown-operator', `no shape rule for operator \`${domain === '' ? '' : `${domain}.`}${opType}\`; add ops/${opType}.ts`, { opType, domain });
+      throw new OnnxError(
+        'unknown-operator',
+        `no shape rule for operator \`${domain === '' ? '' : `${domain}.`}${opType}\`; add ops/${opType}.ts`,
+        { opType, domain },
+      );
     }
     return op;
   }
@@ -239,7 +246,8 @@ export class Builder {
   lessOrEqual = (a: Value, b: Value): Value => this.emit('LessOrEqual', [a, b])[0]!;
   greater = (a: Value, b: Value): Value => this.emit('Greater', [a, b])[0]!;
   and = (a: Value, b: Value): Value => this.emit('And', [a, b])[0]!;
-  cast = (x: Value, dtype: DType): Value => (x.dtype === dtype ? x : this.emit('Cast', [x], { to: DTYPE_NUMBER[dtype] })[0]!);
+  cast = (x: Value, dtype: DType): Value =>
+    x.dtype === dtype ? x : this.emit('Cast', [x], { to: DTYPE_NUMBER[dtype] })[0]!;
 
   // --- shape -------------------------------------------------------------------------------------------------------
 
@@ -251,7 +259,11 @@ export class Builder {
     if (sameShape(x.shape, shape)) return x;
     const total = product(x.shape);
     if (product(shape) !== total) {
-      throw new OnnxError('shape', `cannot reshape \`${x.name}\` [${x.shape.join(', ')}] to [${shape.join(', ')}]: sizes differ`, { value: x.name });
+      throw new OnnxError(
+        'shape',
+        `cannot reshape \`${x.name}\` [${x.shape.join(', ')}] to [${shape.join(', ')}]: sizes differ`,
+        { value: x.name },
+      );
     }
     const target = shape.map((dim, i) => (typeof dim === 'number' ? dim : x.shape[i] === dim ? 0 : -1));
     if (target.filter((dim) => dim === -1).length <= 1) {
@@ -259,7 +271,11 @@ export class Builder {
       return this.#retype(made, shape);
     }
     if (like === undefined || !sameShape(like.shape, shape)) {
-      throw new OnnxError('shape', `reshape of \`${x.name}\` to [${shape.join(', ')}] has two unknown sizes: give a value of that shape`, { value: x.name });
+      throw new OnnxError(
+        'shape',
+        `reshape of \`${x.name}\` to [${shape.join(', ')}] has two unknown sizes: give a value of that shape`,
+        { value: x.name },
+      );
     }
     return this.#retype(this.emit('Reshape', [x, this.emit('Shape', [like])[0]!])[0]!, shape);
   }
@@ -278,7 +294,9 @@ export class Builder {
   /** [.., n] -> [product of the leading sizes, n] */
   flatten2d(x: Value): Value {
     const last = x.shape.at(-1)!;
-    return x.shape.length === 2 ? x : this.reshape(x, [quotient(product(x.shape), last) ?? product(x.shape.slice(0, -1)), last]);
+    return x.shape.length === 2
+      ? x
+      : this.reshape(x, [quotient(product(x.shape), last) ?? product(x.shape.slice(0, -1)), last]);
   }
 
   transpose = (x: Value, perm: readonly number[]): Value => this.emit('Transpose', [x], { perm })[0]!;
@@ -290,7 +308,8 @@ export class Builder {
   slice = (x: Value, starts: readonly number[], ends: readonly number[], axes: readonly number[]): Value =>
     this.emit('Slice', [x, this.ints(starts), this.ints(ends), this.ints(axes)])[0]!;
   gather = (x: Value, indices: Value, axis = 0): Value => this.emit('Gather', [x, indices], { axis })[0]!;
-  gatherElements = (x: Value, indices: Value, axis: number): Value => this.emit('GatherElements', [x, indices], { axis })[0]!;
+  gatherElements = (x: Value, indices: Value, axis: number): Value =>
+    this.emit('GatherElements', [x, indices], { axis })[0]!;
   shapeOf = (x: Value): Value => this.emit('Shape', [x])[0]!;
   /** Broadcasts to the shape of `like`. */
   expandLike = (x: Value, like: Value): Value =>
@@ -313,10 +332,19 @@ export class Builder {
    * alpha op(a) op(b), batched as NumPy's matmul; op transposes the last two axes. In float32 one node (FusedMatMul when
    * anything is to be transposed or scaled); in float64, where that kernel does not exist, Transpose, MatMul and Mul.
    */
-  matmul(a: Value, b: Value, { transA = false, transB = false, alpha = 1 }: { transA?: boolean; transB?: boolean; alpha?: number } = {}): Value {
+  matmul(
+    a: Value,
+    b: Value,
+    { transA = false, transB = false, alpha = 1 }: { transA?: boolean; transB?: boolean; alpha?: number } = {},
+  ): Value {
     if (!transA && !transB && alpha === 1) return this.emit('MatMul', [a, b])[0]!;
     if (this.dtype === 'float32') {
-      return this.emit('FusedMatMul', [a, b], { transA: transA ? 1 : 0, transB: transB ? 1 : 0, alpha }, { domain: 'com.microsoft' })[0]!;
+      return this.emit(
+        'FusedMatMul',
+        [a, b],
+        { transA: transA ? 1 : 0, transB: transB ? 1 : 0, alpha },
+        { domain: 'com.microsoft' },
+      )[0]!;
     }
     const y = this.emit('MatMul', [transA ? this.swap(a) : a, transB ? this.swap(b) : b])[0]!;
     return this.scale(y, alpha);
@@ -329,8 +357,23 @@ export class Builder {
   }
 
   /** alpha op(a) op(b) + beta c, all 2-D. */
-  gemm(a: Value, b: Value, c?: Value, { transA = false, transB = false, alpha = 1, beta = 1 }: { transA?: boolean; transB?: boolean; alpha?: number; beta?: number } = {}): Value {
-    return this.emit('Gemm', c === undefined ? [a, b] : [a, b, c], { transA: transA ? 1 : 0, transB: transB ? 1 : 0, alpha, beta })[0]!;
+  gemm(
+    a: Value,
+    b: Value,
+    c?: Value,
+    {
+      transA = false,
+      transB = false,
+      alpha = 1,
+      beta = 1,
+    }: { transA?: boolean; transB?: boolean; alpha?: number; beta?: number } = {},
+  ): Value {
+    return this.emit('Gemm', c === undefined ? [a, b] : [a, b, c], {
+      transA: transA ? 1 : 0,
+      transB: transB ? 1 : 0,
+      alpha,
+      beta,
+    })[0]!;
   }
 
   /** Sums a cotangent back to the shape that was broadcast. */
@@ -347,7 +390,17 @@ export class Builder {
 }
 
 /** Attributes that are floats even when their value is whole. */
-const FLOAT_ATTRIBUTES = new Set(['alpha', 'beta', 'epsilon', 'gamma', 'softcap', 'scale', 'value_float', 'lambd', 'bias']);
+const FLOAT_ATTRIBUTES = new Set([
+  'alpha',
+  'beta',
+  'epsilon',
+  'gamma',
+  'softcap',
+  'scale',
+  'value_float',
+  'lambd',
+  'bias',
+]);
 
 function attributesOf(attributes: Readonly<Record<string, AttributeInput>>): Record<string, AttributeValue> {
   const out: Record<string, AttributeValue> = {};

@@ -1,5 +1,5 @@
-import { OnnxError } from './errors.js';
 import type { Joint } from './differentiate.js';
+import { OnnxError } from './errors.js';
 import type { Graph, Node, ValueInfo } from './graph.js';
 import { ops } from './registry.js';
 
@@ -21,7 +21,9 @@ export function cut({ graph, forwardNodes }: Joint, forwardOutputs: readonly str
   const forward = graph.nodes.slice(0, forwardNodes);
   const backward = graph.nodes.slice(forwardNodes);
   for (const node of forward) for (const output of node.outputs) producers.set(output, node);
-  const backwardOutputs = graph.outputs.filter(({ name }) => !forwardOutputs.includes(name) && name.startsWith('grad/'));
+  const backwardOutputs = graph.outputs.filter(
+    ({ name }) => !forwardOutputs.includes(name) && name.startsWith('grad/'),
+  );
 
   const saved = new Set<string>();
   const again = new Set<Node>();
@@ -79,6 +81,7 @@ export function prune(graph: Graph): Graph {
 
 function info(graph: Graph, name: string): ValueInfo {
   const type = graph.values.get(name) ?? graph.inputs.find((input) => input.name === name);
-  if (type === undefined) throw new OnnxError('unknown-value', `no value \`${name}\` in graph \`${graph.name}\``, { name });
+  if (type === undefined)
+    throw new OnnxError('unknown-value', `no value \`${name}\` in graph \`${graph.name}\``, { name });
   return { name, dtype: type.dtype, shape: type.shape };
 }

@@ -28,7 +28,10 @@ export interface Joint {
  *
  * @throws OnnxError `no-vjp`, listing every operator on a path from `wanted` to `outputs` that has no rule.
  */
-export function differentiate(graph: Graph, { outputs, wanted, accumulate = [], cotangents: given = {} }: DifferentiateOptions): Joint {
+export function differentiate(
+  graph: Graph,
+  { outputs, wanted, accumulate = [], cotangents: given = {} }: DifferentiateOptions,
+): Joint {
   const needs = reachable(graph, wanted);
   const active = nodesBetween(graph, needs, outputs);
   refuseMissingRules(graph, active, needs);
@@ -74,7 +77,11 @@ export function differentiate(graph: Graph, { outputs, wanted, accumulate = [], 
     } else {
       const sum = total(g, contributions);
       if (sum === undefined) {
-        throw new OnnxError('no-path', `\`${name}\` has no path to ${outputs.map((o) => `\`${o}\``).join(', ')}: its gradient is zero`, { name });
+        throw new OnnxError(
+          'no-path',
+          `\`${name}\` has no path to ${outputs.map((o) => `\`${o}\``).join(', ')}: its gradient is zero`,
+          { name },
+        );
       }
       g.output(`grad/${name}`, sum);
     }
@@ -82,7 +89,12 @@ export function differentiate(graph: Graph, { outputs, wanted, accumulate = [], 
   return { graph: g.build(), forwardNodes: graph.nodes.length };
 }
 
-function pull(g: Builder, node: Node, dy: readonly (Value | undefined)[], needs: ReadonlySet<string>): readonly (Value | undefined)[] {
+function pull(
+  g: Builder,
+  node: Node,
+  dy: readonly (Value | undefined)[],
+  needs: ReadonlySet<string>,
+): readonly (Value | undefined)[] {
   const op = ops.get(node.opType, node.domain)!;
   const inputs = node.inputs.map((name) => (name === '' ? undefined : g.value(name)));
   return g.scope(`${node.name}/vjp`, () =>
@@ -125,7 +137,8 @@ function reachable(graph: Graph, from: readonly string[]): Set<string> {
   const reached = new Set(from);
   for (const node of graph.nodes) {
     const op = ops.get(node.opType, node.domain);
-    if (!node.inputs.some((name, i) => reached.has(name) && (op === undefined || kindOf(op, i) !== 'discrete'))) continue;
+    if (!node.inputs.some((name, i) => reached.has(name) && (op === undefined || kindOf(op, i) !== 'discrete')))
+      continue;
     for (const output of node.outputs) {
       const dtype = graph.values.get(output)?.dtype;
       if (dtype === undefined || isFloat(dtype)) reached.add(output);
@@ -157,13 +170,20 @@ function refuseMissingRules(graph: Graph, active: ReadonlySet<Node>, needs: Read
     if (op?.vjp === undefined) note(`${full} (add a vjp in packages/onnx/src/ops/${node.opType}.ts)`, node);
     else {
       node.inputs.forEach((name, i) => {
-        if (needs.has(name) && kindOf(op, i) === 'unwritten') note(`${full}, input ${i} (its gradient is not written)`, node);
+        if (needs.has(name) && kindOf(op, i) === 'unwritten')
+          note(`${full}, input ${i} (its gradient is not written)`, node);
       });
     }
   }
   if (missing.size === 0) return;
-  const list = [...missing].map(([what, nodes]) => `  ${what}: ${nodes.length} node${nodes.length > 1 ? 's' : ''}, first \`${nodes[0]}\``);
-  throw new OnnxError('no-vjp', `graph \`${graph.name}\` cannot be differentiated; operators without a rule:\n${list.join('\n')}`, {
-    operators: [...missing.keys()].join('; '),
-  });
+  const list = [...missing].map(
+    ([what, nodes]) => `  ${what}: ${nodes.length} node${nodes.length > 1 ? 's' : ''}, first \`${nodes[0]}\``,
+  );
+  throw new OnnxError(
+    'no-vjp',
+    `graph \`${graph.name}\` cannot be differentiated; operators without a rule:\n${list.join('\n')}`,
+    {
+      operators: [...missing.keys()].join('; '),
+    },
+  );
 }

@@ -1,6 +1,16 @@
 /** An ONNX graph as a plain value. Nothing here knows ONNX Runtime or the wire format. */
 
-export type DType = 'float32' | 'float64' | 'float16' | 'bfloat16' | 'int64' | 'int32' | 'uint8' | 'int8' | 'bool' | 'string';
+export type DType =
+  | 'float32'
+  | 'float64'
+  | 'float16'
+  | 'bfloat16'
+  | 'int64'
+  | 'int32'
+  | 'uint8'
+  | 'int8'
+  | 'bool'
+  | 'string';
 
 /**
  * A size: a number, or a symbolic product in canonical form (`rows`, `4*rows*tokens`), or any other opaque name

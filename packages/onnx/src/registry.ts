@@ -1,7 +1,9 @@
 import type { Op } from './op.js';
 import * as all from './ops/index.js';
 
-const table = new Map<string, Op>(Object.values(all as Record<string, Op>).map((op) => [key(op.opType, op.domain), op]));
+const table = new Map<string, Op>(
+  Object.values(all as Record<string, Op>).map((op) => [key(op.opType, op.domain), op]),
+);
 
 function key(opType: string, domain: string): string {
   return `${domain === 'ai.onnx' ? '' : domain}:${opType}`;

@@ -6,11 +6,21 @@ export function encodeTensor(name: string, dtype: DType, dims: readonly number[]
   const numbers = Array.from(data);
   const expected = dims.reduce((a, b) => a * b, 1);
   if (numbers.length !== expected) {
-    throw new OnnxError('shape', `constant \`${name}\`: [${dims.join(', ')}] holds ${expected} numbers, got ${numbers.length}`, { name });
+    throw new OnnxError(
+      'shape',
+      `constant \`${name}\`: [${dims.join(', ')}] holds ${expected} numbers, got ${numbers.length}`,
+      { name },
+    );
   }
   const typed = encoders[dtype]?.(numbers);
-  if (typed === undefined) throw new OnnxError('dtype', `constant \`${name}\`: dtype ${dtype} cannot be written from numbers`, { name });
-  return { name, dtype, dims: [...dims], data: { kind: 'bytes', bytes: new Uint8Array(typed.buffer, typed.byteOffset, typed.byteLength) } };
+  if (typed === undefined)
+    throw new OnnxError('dtype', `constant \`${name}\`: dtype ${dtype} cannot be written from numbers`, { name });
+  return {
+    name,
+    dtype,
+    dims: [...dims],
+    data: { kind: 'bytes', bytes: new Uint8Array(typed.buffer, typed.byteOffset, typed.byteLength) },
+  };
 }
 
 const encoders: Partial<Record<DType, (numbers: number[]) => ArrayBufferView>> = {

@@ -21,13 +21,22 @@ export async function openAdapter(folder: string, model: Model, dtype: Arithmeti
     weights.set(loraA(module.name), { shape: [rank, module.inFeatures], data: as(a) });
     weights.set(loraB(module.name), { shape: [module.outFeatures, rank], data: as(b) });
   }
-  return { config, modules: targets.map(({ module, rank, scaling }) => ({ module: module.name, rank, scaling })), weights, warnings };
+  return {
+    config,
+    modules: targets.map(({ module, rank, scaling }) => ({ module: module.name, rank, scaling })),
+    weights,
+    warnings,
+  };
 }
 
 /** Writes the adapter's files into a folder that exists. */
 export async function saveAdapter({ peft, lora, model, weights }: OpenedModel, folder: string): Promise<void> {
   const linears = new Map(model.linears.map((linear) => [linear.name, linear]));
   const float32 = (name: string) => Float32Array.from(weights.get(name)!.data);
-  const targets = lora.map(({ module }) => ({ module: linears.get(module)!, a: float32(loraA(module)), b: float32(loraB(module)) }));
+  const targets = lora.map(({ module }) => ({
+    module: linears.get(module)!,
+    a: float32(loraA(module)),
+    b: float32(loraB(module)),
+  }));
   await writePeftFiles(folder, { config: peft!, targets });
 }

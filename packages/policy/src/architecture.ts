@@ -42,12 +42,19 @@ export interface Model {
 export interface Architecture {
   readonly modelType: string;
   /** @throws KelpieError naming the key when the config asks for arithmetic that is not here. */
-  configure(raw: RawConfig): { readonly model: Model; readonly unknownKeys: readonly string[]; readonly warnings: readonly string[] };
+  configure(raw: RawConfig): {
+    readonly model: Model;
+    readonly unknownKeys: readonly string[];
+    readonly warnings: readonly string[];
+  };
 }
 
 /** Standard deviation of fresh weights: `initializer_range`, which matters to a start from scratch alone. */
 export function initializerRange({ json, file }: RawConfig): number {
   const value = json.initializer_range ?? 0.02;
   if (typeof value === 'number' && value >= 0 && Number.isFinite(value)) return value;
-  throw new KelpieError(`expected a number of at least 0, got ${JSON.stringify(value)}`, { code: 'config-value', where: { file, key: 'initializer_range' } });
+  throw new KelpieError(`expected a number of at least 0, got ${JSON.stringify(value)}`, {
+    code: 'config-value',
+    where: { file, key: 'initializer_range' },
+  });
 }

@@ -29,19 +29,28 @@ const CAPACITY_STEP = 64;
  * Samples completions with a key-value cache. Each prompt is computed once, whatever the number of its completions.
  * A completion depends on the seed, its prompt's place and its own number alone, never on what it is decoded beside.
  */
-export async function sample(passes: Passes, model: Model, variant: Variant, request: SampleRequest, signal?: AbortSignal): Promise<Completion[]> {
+export async function sample(
+  passes: Passes,
+  model: Model,
+  variant: Variant,
+  request: SampleRequest,
+  signal?: AbortSignal,
+): Promise<Completion[]> {
   const { prompts, completions = 1, seed = 0 } = request;
   const done: Completion[] = [];
   const promptsAtOnce = Math.max(1, Math.floor(ROWS_AT_ONCE / completions));
   for (let from = 0; from < prompts.length; from += promptsAtOnce) {
     const batch = prompts.slice(from, from + promptsAtOnce);
     const rows = batch.flatMap((ids, p) =>
-      Array.from({ length: completions }, (_, c): Row => ({
-        completion: { prompt: from + p, ids: [], logprobs: new Float64Array(), ended: false },
-        promptLength: ids.length,
-        uniform: uniforms(seed, `sample/${from + p}/${c}`),
-        ids: [...ids],
-      })),
+      Array.from(
+        { length: completions },
+        (_, c): Row => ({
+          completion: { prompt: from + p, ids: [], logprobs: new Float64Array(), ended: false },
+          promptLength: ids.length,
+          uniform: uniforms(seed, `sample/${from + p}/${c}`),
+          ids: [...ids],
+        }),
+      ),
     );
     done.push(...(await decode(passes, model, variant, request, batch, rows, completions, signal)));
   }
@@ -80,24 +89,46 @@ async function decode(
     const logitsOf = (row: number) => first.logits.subarray(row * vocabularySize, (row + 1) * vocabularySize);
     const promptOf = new Map(rows.map((row, i) => [row, Math.floor(i / completions)]));
     active = active.filter((row) => take(row, logitsOf(promptOf.get(row)!)));
-    let cache = gatherRows(first.cache, active.map((row) => promptOf.get(row)!), model);
+    let cache = gatherRows(
+      first.cache,
+      active.map((row) => promptOf.get(row)!),
+      model,
+    );
     while (active.length > 0) {
       signal?.throwIfAborted();
       const next = await advance(passes, model, variant, active, cache);
       cache = next.cache;
       const before = active;
       active = active.filter((row, i) => take(row, next.logits.subarray(i * vocabularySize, (i + 1) * vocabularySize)));
-      if (active.length < before.length) cache = gatherRows(cache, active.map((row) => before.indexOf(row)), model);
+      if (active.length < before.length)
+        cache = gatherRows(
+          cache,
+          active.map((row) => before.indexOf(row)),
+          model,
+        );
     }
   }
-  return rows.map((row) => ({ ...row.completion, logprobs: Float64Array.from(logprobs.get(row)!), ended: ended.has(row) }));
+  return rows.map((row) => ({
+    ...row.completion,
+    logprobs: Float64Array.from(logprobs.get(row)!),
+    ended: ended.has(row),
+  }));
 }
 
 /** Logits behind each sequence, and a cache that holds all of its tokens. */
-async function fill(passes: Passes, model: Model, variant: Variant, sequences: readonly (readonly number[])[]): Promise<{ logits: FloatArray; cache: Cache }> {
+async function fill(
+  passes: Passes,
+  model: Model,
+  variant: Variant,
+  sequences: readonly (readonly number[])[],
+): Promise<{ logits: FloatArray; cache: Cache }> {
   // One target behind the end makes the last token a source; which id it is does not matter.
   const trees = sequences.map((ids) => ({ trunk: [], branches: [{ ids: [...ids, 0], scoreFrom: ids.length }] }));
-  const layout = layOut(trees, model, sequences.map((ids) => ids.length));
+  const layout = layOut(
+    trees,
+    model,
+    sequences.map((ids) => ids.length),
+  );
   const { logits, present } = await passes.prefill(layout, variant);
   const { kvHeads, headDim } = model.dimensions;
   const capacity = roundUp(Math.max(...sequences.map((ids) => ids.length)) + 1);
@@ -117,21 +148,39 @@ async function fill(passes: Passes, model: Model, variant: Variant, sequences: r
 }
 
 /** One token for every row: the newest id of each goes in, its keys and values join the cache. */
-async function advance(passes: Passes, model: Model, variant: Variant, rows: readonly Row[], cache: Cache): Promise<{ logits: FloatArray; cache: Cache }> {
+async function advance(
+  passes: Passes,
+  model: Model,
+  variant: Variant,
+  rows: readonly Row[],
+  cache: Cache,
+): Promise<{ logits: FloatArray; cache: Cache }> {
   const { rotary } = model;
   const lengths = rows.map((row) => row.ids.length - 1);
-  if (rotary !== undefined && rows.some((row) => rotary.classOf(row.ids.length) !== rotary.classOf(row.ids.length - 1))) {
+  if (
+    rotary !== undefined &&
+    rows.some((row) => rotary.classOf(row.ids.length) !== rotary.classOf(row.ids.length - 1))
+  ) {
     // The angles of all earlier tokens change with the sequence's length: nothing cached is of use.
-    return fill(passes, model, variant, rows.map((row) => row.ids));
+    return fill(
+      passes,
+      model,
+      variant,
+      rows.map((row) => row.ids),
+    );
   }
   const { kvHeads, headDim } = model.dimensions;
-  const room = Math.max(...lengths) < cache.capacity ? cache : resize(cache, rows.length, roundUp(cache.capacity + 1), model);
+  const room =
+    Math.max(...lengths) < cache.capacity ? cache : resize(cache, rows.length, roundUp(cache.capacity + 1), model);
   const classes = [...new Map(rows.map((row) => [rotary?.classOf(row.ids.length) ?? '', row.ids.length])).entries()];
   const angleRows = roundUp(Math.max(...lengths) + 1);
   const { logits, present } = await passes.step(variant, {
     ids: rows.map((row) => row.ids.at(-1)!),
     positions: lengths,
-    angles: rows.map((row, i) => classes.findIndex(([key]) => key === (rotary?.classOf(row.ids.length) ?? '')) * angleRows + lengths[i]!),
+    angles: rows.map(
+      (row, i) =>
+        classes.findIndex(([key]) => key === (rotary?.classOf(row.ids.length) ?? '')) * angleRows + lengths[i]!,
+    ),
     lengths,
     angleLengths: classes.map(([, length]) => length),
     angleRows,
@@ -148,8 +197,16 @@ async function advance(passes: Passes, model: Model, variant: Variant, rows: rea
   return { logits, cache: room };
 }
 
-function emptyCache(like: FloatArray, { dimensions: { layers, kvHeads, headDim } }: Model, rows: number, capacity: number): Cache {
-  const make = () => (like instanceof Float64Array ? new Float64Array(rows * kvHeads * capacity * headDim) : new Float32Array(rows * kvHeads * capacity * headDim));
+function emptyCache(
+  like: FloatArray,
+  { dimensions: { layers, kvHeads, headDim } }: Model,
+  rows: number,
+  capacity: number,
+): Cache {
+  const make = () =>
+    like instanceof Float64Array
+      ? new Float64Array(rows * kvHeads * capacity * headDim)
+      : new Float32Array(rows * kvHeads * capacity * headDim);
   return { capacity, layers: Array.from({ length: layers }, () => ({ keys: make(), values: make() })) };
 }
 

@@ -1,9 +1,9 @@
 import { cpus } from 'node:os';
 import type { Model } from './architecture.js';
+import { sample } from './decode.js';
 import { KelpieError } from './errors.js';
 import { layOut } from './layout.js';
-import { sample } from './decode.js';
-import { openModel, type OpenedModel, saveModel } from './model-folder.js';
+import { type OpenedModel, openModel, saveModel } from './model-folder.js';
 import { adamw, sumOfSquares } from './optimizers/adamw.js';
 import type { FloatArray, Weights } from './parameters.js';
 import { type Forward, Passes, type Variant, zerosLike } from './passes.js';
@@ -52,13 +52,18 @@ export class Engine implements Policy {
     return new Engine(await openModel(options, dtype), options, dtype);
   }
 
-  private constructor(opened: OpenedModel, { threads = cpus().length, keepReference = false }: OpenOptions, dtype: 'float32' | 'float64') {
+  private constructor(
+    opened: OpenedModel,
+    { threads = cpus().length, keepReference = false }: OpenOptions,
+    dtype: 'float32' | 'float64',
+  ) {
     this.#opened = opened;
     this.#model = opened.model;
     this.#dtype = dtype;
     this.#passes = new Passes({ model: opened.model, dtype, lora: opened.lora, trained: opened.trained, threads });
     this.#reference = referenceOf(opened, keepReference);
-    const count = (names: Iterable<string>) => [...names].reduce((n, name) => n + opened.weights.get(name)!.data.length, 0);
+    const count = (names: Iterable<string>) =>
+      [...names].reduce((n, name) => n + opened.weights.get(name)!.data.length, 0);
     this.info = {
       modelType: opened.modelType,
       parameters: count(opened.model.parameters.map(({ name }) => name)),
@@ -82,7 +87,10 @@ export class Engine implements Policy {
     const forward = await this.#passes.forward(layout, variant);
     const reference = await this.#referenceOf(request.scores, forward);
     const { temperature = 1 } = request;
-    return unpack(layout.counts, await this.#passes.score(forward, request.scores, variant.weights, { temperature, reference }));
+    return unpack(
+      layout.counts,
+      await this.#passes.score(forward, request.scores, variant.weights, { temperature, reference }),
+    );
   }
 
   async vjp(request: ScoreRequest): Promise<Vjp> {
@@ -91,7 +99,10 @@ export class Engine implements Policy {
     const forward = await this.#passes.forward(layout, this.#policy, { keep: true });
     const reference = await this.#referenceOf(request.scores, forward);
     const options = { temperature: request.temperature ?? 1, reference };
-    const scores = unpack(layout.counts, await this.#passes.score(forward, request.scores, this.#opened.weights, options));
+    const scores = unpack(
+      layout.counts,
+      await this.#passes.score(forward, request.scores, this.#opened.weights, options),
+    );
     let open: Forward | undefined = forward;
     return {
       scores,
@@ -112,7 +123,10 @@ export class Engine implements Policy {
   }
 
   /** Logits behind every token of one sequence, [ids, vocabulary]: whole distributions, for checks and for looking at. */
-  async logits(ids: readonly number[], { of = 'policy' }: { readonly of?: 'policy' | 'reference' } = {}): Promise<FloatArray> {
+  async logits(
+    ids: readonly number[],
+    { of = 'policy' }: { readonly of?: 'policy' | 'reference' } = {},
+  ): Promise<FloatArray> {
     const tree = { trunk: [], branches: [{ ids, scoreFrom: ids.length }] };
     this.#checkIds([tree], this.#model.dimensions.contextLength);
     const layout = { ...layOut([tree], this.#model), sources: Int32Array.from(ids.keys()) };
@@ -120,7 +134,14 @@ export class Engine implements Policy {
   }
 
   async optimizer(options: AdamWOptions): Promise<void> {
-    const full = { betas: [0.9, 0.999] as const, eps: 1e-8, weightDecay: 0, decay: 'matrices' as const, maxGradNorm: 1, ...options };
+    const full = {
+      betas: [0.9, 0.999] as const,
+      eps: 1e-8,
+      weightDecay: 0,
+      decay: 'matrices' as const,
+      maxGradNorm: 1,
+      ...options,
+    };
     const { trained, weights } = this.#opened;
     this.#optimizer = {
       options: full,
@@ -166,12 +187,17 @@ export class Engine implements Policy {
   }
 
   async sample(request: SampleRequest, { signal }: { readonly signal?: AbortSignal } = {}): Promise<Completion[]> {
-    this.#checkIds(request.prompts.map((ids) => ({ trunk: [], branches: [{ ids, scoreFrom: ids.length }] })), this.#model.dimensions.contextLength);
+    this.#checkIds(
+      request.prompts.map((ids) => ({ trunk: [], branches: [{ ids, scoreFrom: ids.length }] })),
+      this.#model.dimensions.contextLength,
+    );
     return sample(this.#passes, this.#model, this.#policy, request, signal);
   }
 
   async gradients(): Promise<Map<string, { shape: readonly number[]; data: Float64Array }>> {
-    return new Map([...this.#accumulated()].map(([name, { shape, data }]) => [name, { shape, data: Float64Array.from(data) }]));
+    return new Map(
+      [...this.#accumulated()].map(([name, { shape, data }]) => [name, { shape, data: Float64Array.from(data) }]),
+    );
   }
 
   async save(folder: string, options: SaveOptions = {}): Promise<void> {
@@ -180,13 +206,22 @@ export class Engine implements Policy {
 
   async saveState(file: string): Promise<void> {
     const { m, v, stepsDone } = this.#optimizer ?? { m: new Map(), v: new Map(), stepsDone: 0 };
-    await writeState(file, { hash: this.info.hash, trained: this.#trainedWeights(), m, v, stepsDone, updated: this.#updated }, this.#dtype);
+    await writeState(
+      file,
+      { hash: this.info.hash, trained: this.#trainedWeights(), m, v, stepsDone, updated: this.#updated },
+      this.#dtype,
+    );
   }
 
   async restoreState(file: string): Promise<void> {
     if (this.#optimizer === undefined) await this.optimizer({});
     const optimizer = this.#optimizer!;
-    const state = await readState(file, { hash: this.info.hash, trained: this.#trainedWeights(), m: optimizer.m, v: optimizer.v });
+    const state = await readState(file, {
+      hash: this.info.hash,
+      trained: this.#trainedWeights(),
+      m: optimizer.m,
+      v: optimizer.v,
+    });
     optimizer.stepsDone = state.stepsDone;
     this.#updated = state.updated;
   }
@@ -212,14 +247,20 @@ export class Engine implements Policy {
   #referenceVariant(): Variant {
     if (this.#reference !== undefined) return this.#reference;
     if (!this.#opened.weightsAreReference || this.#updated) {
-      throw new KelpieError('the reference model is gone after the first update: open the policy with keepReference, or score the reference before training', {
-        code: 'no-reference',
-      });
+      throw new KelpieError(
+        'the reference model is gone after the first update: open the policy with keepReference, or score the reference before training',
+        {
+          code: 'no-reference',
+        },
+      );
     }
     return this.#policy;
   }
 
-  async #referenceOf(names: readonly ScoreName[], { layout }: Forward): Promise<{ hidden: FloatArray; weights: Weights } | undefined> {
+  async #referenceOf(
+    names: readonly ScoreName[],
+    { layout }: Forward,
+  ): Promise<{ hidden: FloatArray; weights: Weights } | undefined> {
     if (!names.some((name) => knownScores[name].needsReference)) return undefined;
     const variant = this.#referenceVariant();
     const { hidden } = await this.#passes.forward(layout, variant);
@@ -229,10 +270,13 @@ export class Engine implements Policy {
   #check({ trees, scores, temperature = 1 }: ScoreRequest): void {
     for (const name of scores) {
       if (!(name in knownScores)) {
-        throw new KelpieError(`no score \`${name}\`; there are ${Object.keys(knownScores).join(', ')}`, { code: 'unknown-score' });
+        throw new KelpieError(`no score \`${name}\`; there are ${Object.keys(knownScores).join(', ')}`, {
+          code: 'unknown-score',
+        });
       }
     }
-    if (!(temperature > 0)) throw new KelpieError(`temperature must be above 0, got ${temperature}`, { code: 'temperature' });
+    if (!(temperature > 0))
+      throw new KelpieError(`temperature must be above 0, got ${temperature}`, { code: 'temperature' });
     this.#checkIds(trees);
   }
 
@@ -246,7 +290,9 @@ export class Engine implements Policy {
       const check = (ids: readonly number[]) => {
         for (const id of ids) {
           if (!Number.isInteger(id) || id < 0 || id >= vocabularySize) {
-            fail(`token id ${id} is not in the vocabulary of ${vocabularySize}: does the tokenizer belong to this model?`);
+            fail(
+              `token id ${id} is not in the vocabulary of ${vocabularySize}: does the tokenizer belong to this model?`,
+            );
           }
         }
       };
@@ -255,9 +301,14 @@ export class Engine implements Policy {
         check(ids);
         const length = trunk.length + ids.length;
         if (length === 0) fail('the sequence is empty', { branch });
-        if (!(scoreFrom >= 1)) fail(`scoring starts at position ${scoreFrom}; the first token has no prediction, so it must be at least 1`, { branch });
+        if (!(scoreFrom >= 1))
+          fail(`scoring starts at position ${scoreFrom}; the first token has no prediction, so it must be at least 1`, {
+            branch,
+          });
         if (this.#model.rotary === undefined && length > longest) {
-          fail(`${length} tokens do not fit the model's learned positions, which hold ${longest}: truncate`, { branch });
+          fail(`${length} tokens do not fit the model's learned positions, which hold ${longest}: truncate`, {
+            branch,
+          });
         }
       });
     });
@@ -282,7 +333,9 @@ function referenceOf(opened: OpenedModel, keepStart: boolean): Variant | undefin
 function decaying(decay: Required<AdamWOptions>['decay'], { trained, model }: OpenedModel): Set<string> {
   if (decay === 'all') return new Set(trained);
   if (decay !== 'matrices') return new Set(decay);
-  const spared = new Set(model.parameters.filter(({ kind }) => kind === 'norm' || kind === 'bias').map(({ name }) => name));
+  const spared = new Set(
+    model.parameters.filter(({ kind }) => kind === 'norm' || kind === 'bias').map(({ name }) => name),
+  );
   return new Set(trained.filter((name) => !spared.has(name)));
 }
 
@@ -303,13 +356,20 @@ function unpack(counts: readonly number[], flat: ReadonlyMap<ScoreName, Float64A
 }
 
 /** Cotangents [rows, tokens] -> the scored list. */
-function flatten(counts: readonly number[], { rows, tokens }: TokenScores, cotangents: Cotangents): Map<ScoreName, Float64Array> {
+function flatten(
+  counts: readonly number[],
+  { rows, tokens }: TokenScores,
+  cotangents: Cotangents,
+): Map<ScoreName, Float64Array> {
   const out = new Map<ScoreName, Float64Array>();
   const scored = counts.reduce((a, b) => a + b, 0);
   for (const [name, values] of Object.entries(cotangents) as [ScoreName, Float64Array | undefined][]) {
     if (values === undefined) continue;
     if (values.length !== rows * tokens) {
-      throw new KelpieError(`the cotangent of \`${name}\` has ${values.length} entries, the scores have ${rows} x ${tokens}`, { code: 'cotangent-shape' });
+      throw new KelpieError(
+        `the cotangent of \`${name}\` has ${values.length} entries, the scores have ${rows} x ${tokens}`,
+        { code: 'cotangent-shape' },
+      );
     }
     const flat = new Float64Array(scored);
     let from = 0;
@@ -318,9 +378,11 @@ function flatten(counts: readonly number[], { rows, tokens }: TokenScores, cotan
       from += count;
     });
     const bad = flat.findIndex((x) => !Number.isFinite(x));
-    if (bad >= 0) throw new KelpieError(`the cotangent of \`${name}\` is ${flat[bad]} at scored token ${bad}`, { code: 'cotangent-not-finite' });
+    if (bad >= 0)
+      throw new KelpieError(`the cotangent of \`${name}\` is ${flat[bad]} at scored token ${bad}`, {
+        code: 'cotangent-not-finite',
+      });
     out.set(name, flat);
   }
   return out;
 }
-

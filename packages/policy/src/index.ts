@@ -1,7 +1,7 @@
-export * from './tree.js';
-export * from './types.js';
 export { Engine } from './engine.js';
 export { KelpieError, nearestNames } from './errors.js';
 export { openTokenizer, type Tokenizer } from './files/tokenizer.js';
 export { modelTypes } from './model-folder.js';
 export { openPolicy } from './remote.js';
+export * from './tree.js';
+export * from './types.js';

@@ -46,9 +46,14 @@ interface Placed {
  *
  * @param lengths of the sequences that decide on rotary angles, where they are not the trees' own (a prefill).
  */
-export function layOut(trees: readonly TokenTree[], { rotary, dimensions }: LayoutModel = {}, lengths?: readonly number[]): Layout {
+export function layOut(
+  trees: readonly TokenTree[],
+  { rotary, dimensions }: LayoutModel = {},
+  lengths?: readonly number[],
+): Layout {
   // A path's last token is a target and nothing else: where the table of learned positions ends, any place does for it.
-  const lastPosition = rotary === undefined && dimensions !== undefined ? dimensions.contextLength - 1 : Number.MAX_SAFE_INTEGER;
+  const lastPosition =
+    rotary === undefined && dimensions !== undefined ? dimensions.contextLength - 1 : Number.MAX_SAFE_INTEGER;
   const placed = place(trees, rotary);
   const tokens = placed.reduce((longest, { length }) => Math.max(longest, length), 1);
   const { rowOf, startOf, rows } = pack(placed, tokens);
@@ -62,7 +67,8 @@ export function layOut(trees: readonly TokenTree[], { rotary, dimensions }: Layo
 
   const classes = new Map<string, { index: number; length: number }>();
   // At least a row's length, which ONNX Runtime's kernel takes for the longest sequence.
-  const angleRows = Math.ceil(placed.reduce((n, { tree }) => Math.max(n, longestPath(tree)), tokens) / ANGLE_STEP) * ANGLE_STEP;
+  const angleRows =
+    Math.ceil(placed.reduce((n, { tree }) => Math.max(n, longestPath(tree)), tokens) / ANGLE_STEP) * ANGLE_STEP;
   const counts: number[] = [];
   const lists: { sources: number[]; targets: number[] }[] = [];
   placed.forEach(({ tree, completions, length }, i) => {
@@ -78,13 +84,14 @@ export function layOut(trees: readonly TokenTree[], { rotary, dimensions }: Layo
       angles[slot] = BigInt(known.index * angleRows + position);
       ends[slot] = stop;
     };
-    tree.trunk.forEach((id, t) => put(base + t, id, t, end));
+    for (const [t, id] of tree.trunk.entries()) put(base + t, id, t, end);
     let at = tree.trunk.length;
     tree.branches.forEach((branch, b) => {
       const stop = startOf[i]! + at + branch.ids.length;
       const branchAt = at;
-      branch.ids.forEach((id, t) => put(base + branchAt + t, id, tree.trunk.length + t, stop));
-      const slotOf = (position: number) => base + (position < tree.trunk.length ? position : branchAt + position - tree.trunk.length);
+      for (const [t, id] of branch.ids.entries()) put(base + branchAt + t, id, tree.trunk.length + t, stop);
+      const slotOf = (position: number) =>
+        base + (position < tree.trunk.length ? position : branchAt + position - tree.trunk.length);
       const sources: number[] = [];
       const targets: number[] = [];
       const pathLength = tree.trunk.length + branch.ids.length;

@@ -8,7 +8,11 @@ import type { LoraOptions } from './types.js';
 import { type Arithmetic, allocate } from './weights.js';
 
 /** What peft would write down for these options. */
-export function peftConfigOf({ rank, alpha, rslora = false, targetModules }: LoraOptions, { linears }: Model, base?: string): PeftConfig {
+export function peftConfigOf(
+  { rank, alpha, rslora = false, targetModules }: LoraOptions,
+  { linears }: Model,
+  base?: string,
+): PeftConfig {
   if (!Number.isInteger(rank) || rank < 1) {
     throw new KelpieError(`LoRA's rank must be a whole number of at least 1, got ${rank}`, { code: 'lora-rank' });
   }
@@ -16,7 +20,8 @@ export function peftConfigOf({ rank, alpha, rslora = false, targetModules }: Lor
   return {
     r: rank,
     loraAlpha: alpha,
-    targetModules: targetModules === 'all-linear' ? linears.filter(({ head }) => !head).map(({ name }) => name) : targetModules,
+    targetModules:
+      targetModules === 'all-linear' ? linears.filter(({ head }) => !head).map(({ name }) => name) : targetModules,
     rankPattern: {},
     alphaPattern: {},
     useRslora: rslora,
@@ -31,15 +36,23 @@ export function loraModules(config: PeftConfig, { linears }: Model): LoraModule[
   const { targets, unmatched } = resolveTargets(config, linears);
   if (unmatched.length > 0) {
     const endings = [...new Set(linears.map(({ name }) => name.slice(name.lastIndexOf('.') + 1)))];
-    throw new KelpieError(`no linear module is called ${unmatched.map((name) => `\`${name}\``).join(', ')}; there are ${endings.join(', ')}`, {
-      code: 'lora-target',
-    });
+    throw new KelpieError(
+      `no linear module is called ${unmatched.map((name) => `\`${name}\``).join(', ')}; there are ${endings.join(', ')}`,
+      {
+        code: 'lora-target',
+      },
+    );
   }
   return targets.map(({ module, rank, scaling }) => ({ module: module.name, rank, scaling }));
 }
 
 /** Fresh adapters, as PEFT starts them: A uniform within 1 / sqrt(in), B zero, so that the policy is its base. */
-export function initialLora(modules: readonly LoraModule[], { linears }: Model, dtype: Arithmetic, seed: number): Weights {
+export function initialLora(
+  modules: readonly LoraModule[],
+  { linears }: Model,
+  dtype: Arithmetic,
+  seed: number,
+): Weights {
   const byName = new Map(linears.map((linear) => [linear.name, linear]));
   const weights: Weights = new Map();
   for (const { module, rank } of modules) {

@@ -42,7 +42,12 @@ export class ModelBuilder {
   readonly g: Builder;
   readonly mode: Mode;
   readonly lookups: Lookup[] = [];
-  readonly cache: { readonly keys: string; readonly values: string; readonly kvHeads: number; readonly headDim: number }[] = [];
+  readonly cache: {
+    readonly keys: string;
+    readonly values: string;
+    readonly kvHeads: number;
+    readonly headDim: number;
+  }[] = [];
   readonly #parameters: ReadonlyMap<string, Parameter>;
   readonly #lora: ReadonlyMap<string, LoraModule>;
   readonly #prefix: string;
@@ -77,13 +82,20 @@ export class ModelBuilder {
 
   /** The same graph over other weights, whose names carry a prefix, without adapters. */
   prefixed(prefix: string): ModelBuilder {
-    return new ModelBuilder({ parameters: [...this.#parameters.values()], mode: this.mode, dtype: this.g.dtype, g: this.g, prefix });
+    return new ModelBuilder({
+      parameters: [...this.#parameters.values()],
+      mode: this.mode,
+      dtype: this.g.dtype,
+      g: this.g,
+      prefix,
+    });
   }
 
   /** A weight, as an input of the graph. */
   parameter(name: string): Value {
     const parameter = this.#parameters.get(name);
-    if (parameter === undefined) throw new RangeError(`the architecture uses \`${name}\`, which its list of parameters lacks`);
+    if (parameter === undefined)
+      throw new RangeError(`the architecture uses \`${name}\`, which its list of parameters lacks`);
     const full = this.#prefix + name;
     return this.g.has(full) ? this.g.value(full) : this.g.input(full, this.g.dtype, parameter.shape);
   }
@@ -114,7 +126,9 @@ export class ModelBuilder {
     const y = g.matmul(x, this.parameter(`${module}.weight`), { transB: !transposed });
     const biased = this.hasParameter(`${module}.bias`) ? g.add(y, this.parameter(`${module}.bias`)) : y;
     const lora = this.#lora.get(module);
-    return lora === undefined ? biased : g.add(biased, this.#lowRank(x, module, lora, x.shape.at(-1)!, y.shape.at(-1)!));
+    return lora === undefined
+      ? biased
+      : g.add(biased, this.#lowRank(x, module, lora, x.shape.at(-1)!, y.shape.at(-1)!));
   }
 
   #lowRank(x: Value, module: string, { rank, scaling }: LoraModule, inFeatures: Dim, outFeatures: Dim): Value {
@@ -132,7 +146,12 @@ export class ModelBuilder {
     const { g } = this;
     const weight = this.parameter(`${name}.weight`);
     if (g.dtype === 'float64') return g.mul(this.#divideByRms(x, epsilon), weight);
-    return g.emit('SimplifiedLayerNormalization', [x, weight], { axis: -1, epsilon, stash_type: 1 }, { outputs: 2 })[0]!;
+    return g.emit(
+      'SimplifiedLayerNormalization',
+      [x, weight],
+      { axis: -1, epsilon, stash_type: 1 },
+      { outputs: 2 },
+    )[0]!;
   }
 
   /** y = w (x - mean(x)) / sqrt(var(x) + epsilon) + b */
@@ -153,14 +172,22 @@ export class ModelBuilder {
    * Rotates the first `rotaryDim` entries of every head, in halves. The tables `rope/cos` and `rope/sin` [angles,
    * rotaryDim / 2] are inputs, and `angles` [rows, tokens] says which of their rows a token takes.
    */
-  rotate(x: Value, { heads, headDim, rotaryDim = headDim }: { heads: number; headDim: number; rotaryDim?: number }): Value {
+  rotate(
+    x: Value,
+    { heads, headDim, rotaryDim = headDim }: { heads: number; headDim: number; rotaryDim?: number },
+  ): Value {
     const { g } = this;
     const half = rotaryDim / 2;
     const table = (name: string) => (g.has(name) ? g.value(name) : g.input(name, g.dtype, ['angles', half]));
     const angles = this.#integers('angles', 'int64', [this.rows, this.tokens]);
     return g.recomputed(() => {
       if (g.dtype === 'float32' && rotaryDim === headDim) {
-        return g.emit('RotaryEmbedding', [x, angles, table('rope/cos'), table('rope/sin')], { num_heads: heads, interleaved: 0 }, { domain: 'com.microsoft' })[0]!;
+        return g.emit(
+          'RotaryEmbedding',
+          [x, angles, table('rope/cos'), table('rope/sin')],
+          { num_heads: heads, interleaved: 0 },
+          { domain: 'com.microsoft' },
+        )[0]!;
       }
       const wide = g.reshape(x, [this.rows, this.tokens, heads, headDim]);
       const cos = g.unsqueeze(g.gather(table('rope/cos'), angles), [2]);
@@ -187,7 +214,8 @@ export class ModelBuilder {
     const v = split(options.v);
     const layer = this.cache.length;
     this.cache.push({ keys: `keys/${layer}`, values: `values/${layer}`, kvHeads, headDim });
-    const mixed = this.mode.kind === 'step' ? this.#attendCache(q, k, v, layer, options) : this.#attendRow(q, k, v, layer, options);
+    const mixed =
+      this.mode.kind === 'step' ? this.#attendCache(q, k, v, layer, options) : this.#attendRow(q, k, v, layer, options);
     const apart = g.transpose(g.reshape(mixed, [rows, kvHeads, group, tokens, headDim]), [0, 3, 1, 2, 4]);
     return g.reshape(apart, [rows, tokens, heads * headDim]);
   }
@@ -237,7 +265,10 @@ export class ModelBuilder {
     const probabilities = g.softmax(g.concat([past, now], 3));
     const overPast = g.slice(probabilities, [0], [-1], [3]);
     const overNow = g.slice(probabilities, [-1], [Number.MAX_SAFE_INTEGER], [3]);
-    return g.add(g.emit('MatMul', [{ ...overPast, shape: past.shape }, values])[0]!, g.emit('MatMul', [{ ...overNow, shape: now.shape }, v])[0]!);
+    return g.add(
+      g.emit('MatMul', [{ ...overPast, shape: past.shape }, values])[0]!,
+      g.emit('MatMul', [{ ...overNow, shape: now.shape }, v])[0]!,
+    );
   }
 
   /** 0 where the cache holds a token of the row, a large negative number behind it: [rows, 1, 1, cache]. */
@@ -264,15 +295,22 @@ export const loraB = (module: string): string => `${module}.lora_B.weight`;
 type Formula = (g: Builder, x: Value) => Value;
 
 const silu: Formula = (g, x) =>
-  g.dtype === 'float32' ? g.emit('QuickGelu', [x], { alpha: 1 }, { domain: 'com.microsoft' })[0]! : g.mul(x, g.sigmoid(x));
+  g.dtype === 'float32'
+    ? g.emit('QuickGelu', [x], { alpha: 1 }, { domain: 'com.microsoft' })[0]!
+    : g.mul(x, g.sigmoid(x));
 const phi: Formula = (g, x) => g.scale(g.add(g.erf(g.scale(x, Math.SQRT1_2)), g.scalar(1)), 0.5);
-const gelu: Formula = (g, x) => (g.dtype === 'float32' ? g.emit('Gelu', [x], { approximate: 'none' })[0]! : g.mul(x, phi(g, x)));
+const gelu: Formula = (g, x) =>
+  g.dtype === 'float32' ? g.emit('Gelu', [x], { approximate: 'none' })[0]! : g.mul(x, phi(g, x));
 const geluTanh: Formula = (g, x) => {
   const inner = g.scale(g.add(x, g.scale(g.mul(g.mul(x, x), x), 0.044715)), Math.sqrt(2 / Math.PI));
   return g.mul(g.scale(x, 0.5), g.add(g.tanh(inner), g.scalar(1)));
 };
-const clip = (g: Builder, x: Value, low: number, high: number): Value => g.emit('Clip', [x, g.scalar(low), g.scalar(high)])[0]!;
+const clip = (g: Builder, x: Value, low: number, high: number): Value =>
+  g.emit('Clip', [x, g.scalar(low), g.scalar(high)])[0]!;
 const softplus: Formula = (g, x) => g.emit('Softplus', [x])[0]!;
+
+/** transformers' constants, rounded as they are there. */
+const LAPLACE = { mean: 707_107 / 1e6, deviation: 282_095 / 1e6 };
 
 const ACTIVATIONS: Readonly<Record<Activation, Formula>> = {
   silu,
@@ -292,6 +330,6 @@ const ACTIVATIONS: Readonly<Record<Activation, Formula>> = {
   sigmoid: (g, x) => g.sigmoid(x),
   mish: (g, x) => g.mul(x, g.tanh(softplus(g, x))),
   hardswish: (g, x) => g.scale(g.mul(x, clip(g, g.add(x, g.scalar(3)), 0, 6)), 1 / 6),
-  laplace: (g, x) => phi(g, g.scale(g.sub(x, g.scalar(0.707107)), 1 / 0.282095)),
+  laplace: (g, x) => phi(g, g.scale(g.sub(x, g.scalar(LAPLACE.mean)), 1 / LAPLACE.deviation)),
   sqrtsoftplus: (g, x) => g.sqrt(softplus(g, x)),
 };

@@ -1,12 +1,12 @@
 import { copyFile, readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { encodeModel } from '@kelpie/onnx';
+import { openAdapter, saveAdapter } from './adapter-folder.js';
 import type { Architecture, Model } from './architecture.js';
 import * as all from './architectures/index.js';
 import { KelpieError, nearestNames } from './errors.js';
 import { writeFolderAtomic } from './files/atomic.js';
 import { type RawConfig, readConfig } from './files/config.js';
-import { openAdapter, saveAdapter } from './adapter-folder.js';
 import type { PeftConfig } from './files/peft.js';
 import { writeSafetensors } from './files/safetensors-write.js';
 import { initialLora, loraModules, mergeLora, peftConfigOf } from './lora.js';
@@ -15,7 +15,9 @@ import type { LoraModule, Weights } from './parameters.js';
 import type { OpenOptions, SaveOptions } from './types.js';
 import { type Arithmetic, initialWeights, loadWeights } from './weights.js';
 
-const architectures = new Map((Object.values(all) as Architecture[]).map((architecture) => [architecture.modelType, architecture]));
+const architectures = new Map(
+  (Object.values(all) as Architecture[]).map((architecture) => [architecture.modelType, architecture]),
+);
 
 /** A model in memory: arithmetic, weights (the adapter's among them) and what is trained. */
 export interface OpenedModel {
@@ -41,7 +43,8 @@ export interface OpenedModel {
 }
 
 /** Files beside the weights that belong to a model: copied when it is saved. */
-const COMPANIONS = /^(tokenizer\.json|tokenizer_config\.json|special_tokens_map\.json|added_tokens\.json|vocab\.json|merges\.txt|chat_template\.(jinja|json)|generation_config\.json)$/;
+const COMPANIONS =
+  /^(tokenizer\.json|tokenizer_config\.json|special_tokens_map\.json|added_tokens\.json|vocab\.json|merges\.txt|chat_template\.(jinja|json)|generation_config\.json)$/;
 
 export async function openModel(options: OpenOptions, dtype: Arithmetic): Promise<OpenedModel> {
   if ((options.model === undefined) === (options.init === undefined)) {
@@ -51,11 +54,16 @@ export async function openModel(options: OpenOptions, dtype: Arithmetic): Promis
     throw new KelpieError('give either the options of a fresh LoRA or an adapter folder', { code: 'open' });
   }
   if (options.reference !== undefined && options.keepReference === true) {
-    throw new KelpieError('give either a reference folder or keepReference, which makes the start the reference', { code: 'open' });
+    throw new KelpieError('give either a reference folder or keepReference, which makes the start the reference', {
+      code: 'open',
+    });
   }
   const raw = await readConfig(options.model ?? options.init!.config);
   const { architecture, model, unknownKeys, warnings } = configure(raw);
-  const weights = options.model === undefined ? initialWeights(model, dtype, options.init!.seed) : (await loadWeights(options.model, model, dtype)).weights;
+  const weights =
+    options.model === undefined
+      ? initialWeights(model, dtype, options.init!.seed)
+      : (await loadWeights(options.model, model, dtype)).weights;
   const base = {
     modelType: architecture.modelType,
     model,
@@ -69,7 +77,13 @@ export async function openModel(options: OpenOptions, dtype: Arithmetic): Promis
   };
   if (options.adapter !== undefined) {
     const adapter = await openAdapter(options.adapter, model, dtype);
-    return { ...base, ...withAdapter(weights, adapter.modules, adapter.weights), peft: adapter.config, warnings: [...warnings, ...adapter.warnings], freshAdapter: false };
+    return {
+      ...base,
+      ...withAdapter(weights, adapter.modules, adapter.weights),
+      peft: adapter.config,
+      warnings: [...warnings, ...adapter.warnings],
+      freshAdapter: false,
+    };
   }
   if (options.lora !== undefined) {
     const peft = peftConfigOf(options.lora, model, options.model);
@@ -84,10 +98,13 @@ export async function openModel(options: OpenOptions, dtype: Arithmetic): Promis
 async function openReference(folder: string, model: Model, dtype: Arithmetic): Promise<Weights> {
   const reference = configure(await readConfig(folder)).model;
   if (arithmeticOf(reference) !== arithmeticOf(model)) {
-    throw new KelpieError("the reference computes otherwise than the policy: its config.json must be the policy's, weights apart", {
-      code: 'reference-arithmetic',
-      where: { folder },
-    });
+    throw new KelpieError(
+      "the reference computes otherwise than the policy: its config.json must be the policy's, weights apart",
+      {
+        code: 'reference-arithmetic',
+        where: { folder },
+      },
+    );
   }
   return (await loadWeights(folder, reference, dtype)).weights;
 }
@@ -97,12 +114,18 @@ function arithmeticOf({ parameters, rotary, dimensions, body, head }: Model): st
   const m = new ModelBuilder({ parameters, mode: { kind: 'sequence', present: false }, dtype: 'float32' });
   m.g.output('hidden', body(m));
   m.g.output('logits', head(m, m.g.input('rows', m.g.dtype, ['scored', dimensions.hiddenSize])));
-  const angles = [1, dimensions.contextLength, 2 * dimensions.contextLength].map((length) => rotary?.frequencies(length));
+  const angles = [1, dimensions.contextLength, 2 * dimensions.contextLength].map((length) =>
+    rotary?.frequencies(length),
+  );
   const tables = angles.map((angle) => angle && [...angle.inverseFrequencies, angle.attentionScaling]);
   return `${Buffer.from(encodeModel(m.g.build())).toString('base64')}/${JSON.stringify([dimensions, tables])}`;
 }
 
-function withAdapter(weights: Weights, lora: readonly LoraModule[], adapter: Weights): Pick<OpenedModel, 'lora' | 'weights' | 'trained'> {
+function withAdapter(
+  weights: Weights,
+  lora: readonly LoraModule[],
+  adapter: Weights,
+): Pick<OpenedModel, 'lora' | 'weights' | 'trained'> {
   return {
     lora,
     weights: new Map([...weights, ...adapter]),
@@ -115,10 +138,13 @@ function configure(raw: RawConfig): { architecture: Architecture } & ReturnType<
   const architecture = typeof type === 'string' ? architectures.get(type) : undefined;
   if (architecture === undefined) {
     const near = typeof type === 'string' ? `; nearest: ${nearestNames(type, architectures.keys(), 1).join()}` : '';
-    throw new KelpieError(`model_type ${JSON.stringify(type)} is not supported; there are ${[...architectures.keys()].sort().join(', ')}${near}`, {
-      code: 'unsupported-architecture',
-      where: { file: raw.file, key: 'model_type' },
-    });
+    throw new KelpieError(
+      `model_type ${JSON.stringify(type)} is not supported; there are ${[...architectures.keys()].sort().join(', ')}${near}`,
+      {
+        code: 'unsupported-architecture',
+        where: { file: raw.file, key: 'model_type' },
+      },
+    );
   }
   return { architecture, ...architecture.configure(raw) };
 }
@@ -132,12 +158,20 @@ export function modelTypes(): string[] {
  * A Hugging Face folder, whole or not at all: weights in float32 under the library's names (a tied model holds its
  * embedding alone), the config, the tokenizer. LoRA without `merge`: a PEFT folder.
  */
-export async function saveModel(opened: OpenedModel, folder: string, { merge = false, tokenizer = opened.folder }: SaveOptions): Promise<void> {
+export async function saveModel(
+  opened: OpenedModel,
+  folder: string,
+  { merge = false, tokenizer = opened.folder }: SaveOptions,
+): Promise<void> {
   await writeFolderAtomic(folder, async (temporary) => {
     if (opened.lora.length > 0 && !merge) await saveAdapter(opened, temporary);
     else {
       const weights = opened.lora.length > 0 ? mergeLora(opened.lora, opened.model, opened.weights) : opened.weights;
-      const tensors = opened.model.parameters.map(({ name, shape }) => ({ name, shape, data: weights.get(name)!.data }));
+      const tensors = opened.model.parameters.map(({ name, shape }) => ({
+        name,
+        shape,
+        data: weights.get(name)!.data,
+      }));
       await writeSafetensors(join(temporary, 'model.safetensors'), tensors);
       await writeJson(join(temporary, 'config.json'), float32Config(opened.config));
     }
@@ -151,7 +185,8 @@ function float32Config(config: Readonly<Record<string, unknown>>): Record<string
 }
 
 async function copyCompanions(from: string, to: string): Promise<void> {
-  for (const name of (await readdir(from)).sort()) if (COMPANIONS.test(name)) await copyFile(join(from, name), join(to, name));
+  for (const name of (await readdir(from)).sort())
+    if (COMPANIONS.test(name)) await copyFile(join(from, name), join(to, name));
 }
 
 async function writeJson(file: string, value: unknown): Promise<void> {

@@ -54,7 +54,10 @@ export class Passes {
   async forward(layout: Layout, variant: Variant, { keep = false } = {}): Promise<Forward> {
     const session = keep
       ? await this.sessions.get('body/forward', () => this.#cut().forward)
-      : await this.sessions.get(`body/score/${variant.adapter}`, () => this.#body({ kind: 'sequence', present: false }, variant.adapter).graph);
+      : await this.sessions.get(
+          `body/score/${variant.adapter}`,
+          () => this.#body({ kind: 'sequence', present: false }, variant.adapter).graph,
+        );
     const outputs = await session.run(this.#feeds(session, variant.weights, this.#rowFeeds(layout)));
     const { hidden, ...saved } = outputs;
     return { layout, hidden: this.#gather(floats(hidden!), layout), saved: new Map(Object.entries(saved)) };
@@ -113,10 +116,15 @@ export class Passes {
     { layout, hidden }: Forward,
     names: readonly ScoreName[],
     weights: Weights,
-    { temperature, reference }: { temperature: number; reference?: { hidden: FloatArray; weights: Weights } | undefined },
+    {
+      temperature,
+      reference,
+    }: { temperature: number; reference?: { hidden: FloatArray; weights: Weights } | undefined },
   ): Promise<Map<ScoreName, Float64Array>> {
     const { model, dtype } = this.#options;
-    const session = await this.sessions.get(`head/score/${names.join()}`, () => scoreGraph({ model, dtype, scores: names }));
+    const session = await this.sessions.get(`head/score/${names.join()}`, () =>
+      scoreGraph({ model, dtype, scores: names }),
+    );
     const out = new Map(names.map((name) => [name, new Float64Array(layout.sources.length)]));
     for (const chunk of this.#chunks(layout)) {
       const feeds = this.#headFeeds(layout, hidden, chunk, temperature, reference);
@@ -132,16 +140,27 @@ export class Passes {
     cotangents: ReadonlyMap<ScoreName, Float64Array>,
     weights: Weights,
     gradients: Weights,
-    { temperature, reference }: { temperature: number; reference?: { hidden: FloatArray; weights: Weights } | undefined },
+    {
+      temperature,
+      reference,
+    }: { temperature: number; reference?: { hidden: FloatArray; weights: Weights } | undefined },
   ): Promise<FloatArray> {
     const { model, dtype, trained } = this.#options;
     const names = [...cotangents.keys()];
     const wanted = trained.includes(model.headWeight) ? [model.headWeight] : [];
-    const session = await this.sessions.get(`head/vjp/${names.join()}`, () => scoreVjpGraph({ model, dtype, scores: names, wanted }));
+    const session = await this.sessions.get(`head/vjp/${names.join()}`, () =>
+      scoreVjpGraph({ model, dtype, scores: names, wanted }),
+    );
     const dHidden = allocate(dtype, hidden.length);
     const { given, fetches } = accumulators(session, gradients);
     for (const chunk of this.#chunks(layout)) {
-      const feeds = this.#headFeeds(layout, hidden, chunk, temperature, names.some((name) => scores[name].needsReference) ? reference : undefined);
+      const feeds = this.#headFeeds(
+        layout,
+        hidden,
+        chunk,
+        temperature,
+        names.some((name) => scores[name].needsReference) ? reference : undefined,
+      );
       for (const [name, cotangent] of cotangents) {
         const part = allocate(dtype, chunk.to - chunk.from);
         part.set(cotangent.subarray(chunk.from, chunk.to));
@@ -183,12 +202,20 @@ export class Passes {
   // --- decoding ----------------------------------------------------------------------------------------------------
 
   /** Whole rows, with every layer's keys and values [rows, kvHeads, tokens, headDim] and the sources' logits. */
-  async prefill(layout: Layout, { weights, adapter }: Variant): Promise<{ logits: FloatArray; present: readonly { keys: FloatArray; values: FloatArray }[] }> {
-    const session = await this.sessions.get(`prefill/${adapter}`, () => this.#body({ kind: 'sequence', present: true }, adapter).graph);
+  async prefill(
+    layout: Layout,
+    { weights, adapter }: Variant,
+  ): Promise<{ logits: FloatArray; present: readonly { keys: FloatArray; values: FloatArray }[] }> {
+    const session = await this.sessions.get(
+      `prefill/${adapter}`,
+      () => this.#body({ kind: 'sequence', present: true }, adapter).graph,
+    );
     const outputs = await session.run(this.#feeds(session, weights, this.#rowFeeds(layout)));
     const hidden = this.#gather(floats(outputs.hidden!), layout);
     const head = await this.sessions.get('head/logits', () => this.#logitsGraph());
-    const { logits } = await head.run(this.#feeds(head, weights, [['hidden', floatTensor(hidden, [layout.sources.length, this.#width])]]));
+    const { logits } = await head.run(
+      this.#feeds(head, weights, [['hidden', floatTensor(hidden, [layout.sources.length, this.#width])]]),
+    );
     const present = Array.from({ length: this.#options.model.dimensions.layers }, (_, i) => ({
       keys: floats(outputs[`present/keys/${i}`]!),
       values: floats(outputs[`present/values/${i}`]!),
@@ -241,7 +268,10 @@ export class Passes {
     const outputs = await session.run(this.#feeds(session, weights, feeds));
     return {
       logits: floats(outputs.logits!),
-      present: step.cache.map((_, i) => ({ keys: floats(outputs[`new/keys/${i}`]!), values: floats(outputs[`new/values/${i}`]!) })),
+      present: step.cache.map((_, i) => ({
+        keys: floats(outputs[`new/keys/${i}`]!),
+        values: floats(outputs[`new/values/${i}`]!),
+      })),
     };
   }
 
@@ -266,7 +296,12 @@ export class Passes {
     const key = `${rows}/${lengths.map((length) => rotary.classOf(length)).join('/')}`;
     let tables = this.#tables.get(key);
     if (tables === undefined) {
-      tables = rotaryTables(lengths.map((length) => rotary.frequencies(length)), rows, rotary.dim / 2, this.#options.dtype);
+      tables = rotaryTables(
+        lengths.map((length) => rotary.frequencies(length)),
+        rows,
+        rotary.dim / 2,
+        this.#options.dtype,
+      );
       if (this.#tables.size >= 64) this.#tables.clear();
       this.#tables.set(key, tables);
     }
@@ -277,7 +312,12 @@ export class Passes {
   }
 
   /** What is given, and weights under the names of the inputs that are left; with a prefix, the reference's. */
-  #feeds(session: Session, weights: Weights, given: Iterable<readonly [string, Tensor]>, reference?: Weights): Map<string, Tensor> {
+  #feeds(
+    session: Session,
+    weights: Weights,
+    given: Iterable<readonly [string, Tensor]>,
+    reference?: Weights,
+  ): Map<string, Tensor> {
     const feeds = new Map(given);
     for (const input of session.inputs) {
       if (feeds.has(input)) continue;
@@ -290,7 +330,7 @@ export class Passes {
   #gather(hidden: FloatArray, { sources }: Layout): FloatArray {
     const width = this.#width;
     const out = allocate(this.#options.dtype, sources.length * width);
-    sources.forEach((slot, i) => out.set(hidden.subarray(slot * width, (slot + 1) * width), i * width));
+    for (const [i, slot] of sources.entries()) out.set(hidden.subarray(slot * width, (slot + 1) * width), i * width);
     return out;
   }
 
@@ -302,7 +342,10 @@ export class Passes {
 }
 
 /** Accumulated gradients as a session's inputs and, in the same memory, as its outputs. */
-function accumulators(session: Session, gradients: Weights): { given: Map<string, Tensor>; fetches: Map<string, Tensor> } {
+function accumulators(
+  session: Session,
+  gradients: Weights,
+): { given: Map<string, Tensor>; fetches: Map<string, Tensor> } {
   const given = new Map<string, Tensor>();
   const fetches = new Map<string, Tensor>();
   for (const input of session.inputs) {
@@ -325,7 +368,11 @@ function addRows(table: FloatArray, rows: FloatArray, index: Int32Array | BigInt
 }
 
 function slots(length: number): Tensor {
-  return new Tensor('int32', Int32Array.from({ length }, (_, i) => i), [length]);
+  return new Tensor(
+    'int32',
+    Int32Array.from({ length }, (_, i) => i),
+    [length],
+  );
 }
 
 function rotaryTables(

@@ -6,7 +6,11 @@ export type Truncation = Pick<SampleRequest, 'temperature' | 'topK' | 'topP' | '
  * Draws one token from a row of logits, as transformers orders it: temperature, then top-k, top-p, min-p.
  * `uniform` is one number in [0, 1). Temperature 0 takes the largest logit (the first of equal ones).
  */
-export function pick(logits: ArrayLike<number>, { temperature = 1, topK = 0, topP = 1, minP = 0 }: Truncation, uniform: () => number): number {
+export function pick(
+  logits: ArrayLike<number>,
+  { temperature = 1, topK = 0, topP = 1, minP = 0 }: Truncation,
+  uniform: () => number,
+): number {
   if (temperature === 0) return argmax(logits);
   const top = logits[argmax(logits)]!;
   const weights = new Float64Array(logits.length);

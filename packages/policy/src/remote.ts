@@ -53,7 +53,8 @@ function policyOver(thread: Thread, info: OpenReply['info']): Policy {
 }
 
 class Thread {
-  readonly #worker = new Worker(ENTRY);
+  // The built packages, whatever conditions or loaders the parent runs its sources under.
+  readonly #worker = new Worker(ENTRY, { execArgv: [] });
   readonly #waiting = new Map<number, Waiting>();
   #next = 0;
   #dead: Error | undefined;
@@ -67,7 +68,9 @@ class Thread {
       else waiting?.resolve(reply.result);
     });
     this.#worker.on('error', (error) => this.#fail(error));
-    this.#worker.on('exit', (code) => this.#fail(new KelpieError(`the policy's thread ended with code ${code}`, { code: 'worker-gone' })));
+    this.#worker.on('exit', (code) =>
+      this.#fail(new KelpieError(`the policy's thread ended with code ${code}`, { code: 'worker-gone' })),
+    );
   }
 
   call<Result>(method: Method, args: readonly unknown[], signal?: AbortSignal): Promise<Result> {
@@ -110,7 +113,10 @@ class Thread {
 }
 
 function revive({ name, message, stack, code, where }: Failure): Error {
-  const error = code === undefined ? new Error(message) : Object.assign(new KelpieError(message, { code }), where === undefined ? {} : { where });
+  const error =
+    code === undefined
+      ? new Error(message)
+      : Object.assign(new KelpieError(message, { code }), where === undefined ? {} : { where });
   error.name = name;
   if (stack !== undefined) error.stack = stack;
   return error;

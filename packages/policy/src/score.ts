@@ -44,8 +44,18 @@ const HIDDEN = 'hidden';
 /** Prefix of the reference's hidden states and weights among the inputs of a head. */
 export const REFERENCE = 'reference/';
 
-function context({ model, dtype, scores: names, lora = [] }: HeadGraphOptions): { m: ModelBuilder; logits: Value; context: ScoreContext } {
-  const m = new ModelBuilder({ parameters: model.parameters, mode: { kind: 'sequence', present: false }, dtype, lora, name: 'head' });
+function context({ model, dtype, lora = [] }: HeadGraphOptions): {
+  m: ModelBuilder;
+  logits: Value;
+  context: ScoreContext;
+} {
+  const m = new ModelBuilder({
+    parameters: model.parameters,
+    mode: { kind: 'sequence', present: false },
+    dtype,
+    lora,
+    name: 'head',
+  });
   const { g } = m;
   const width = model.dimensions.hiddenSize;
   const logits = model.head(m, g.input(HIDDEN, dtype, ['scored', width]));

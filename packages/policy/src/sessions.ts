@@ -52,7 +52,12 @@ export class Sessions {
         logSeverityLevel: 3,
       });
     } catch (cause) {
-      throw new OnnxError('session', `ONNX Runtime refused graph \`${name}\`: ${cause instanceof Error ? cause.message : cause}`, { graph: name }, cause);
+      throw new OnnxError(
+        'session',
+        `ONNX Runtime refused graph \`${name}\`: ${cause instanceof Error ? cause.message : cause}`,
+        { graph: name },
+        cause,
+      );
     }
     return { native, session: wrap(name, graph, native) };
   }
@@ -75,7 +80,8 @@ function wrap(name: string, graph: Graph, native: InferenceSession): Session {
       const given: Record<string, Tensor> = {};
       for (const input of inputs) {
         const tensor = feeds.get(input);
-        if (tensor === undefined) throw new OnnxError('missing-feed', `graph \`${name}\` wants input \`${input}\``, { graph: name, input });
+        if (tensor === undefined)
+          throw new OnnxError('missing-feed', `graph \`${name}\` wants input \`${input}\``, { graph: name, input });
         given[input] = tensor;
       }
       const wanted: Record<string, Tensor | null> = {};
@@ -83,7 +89,12 @@ function wrap(name: string, graph: Graph, native: InferenceSession): Session {
       try {
         return await native.run(given, wanted);
       } catch (cause) {
-        throw new OnnxError('run', `graph \`${name}\` failed: ${cause instanceof Error ? cause.message : cause}`, { graph: name }, cause);
+        throw new OnnxError(
+          'run',
+          `graph \`${name}\` failed: ${cause instanceof Error ? cause.message : cause}`,
+          { graph: name },
+          cause,
+        );
       }
     },
   };

@@ -19,20 +19,32 @@ const PARTS = ['trained', 'm', 'v'] as const;
 
 /** One safetensors file, whole or not at all: `trained/NAME`, `m/NAME`, `v/NAME`. */
 export async function writeState(file: string, state: State, dtype: Arithmetic): Promise<void> {
-  const tensors = PARTS.flatMap((part) => [...state[part]].map(([name, { shape, data }]): TensorToWrite => ({ name: `${part}/${name}`, shape, data })));
-  const metadata = { format: 'kelpie-state', policy: state.hash, stepsDone: String(state.stepsDone), updated: String(state.updated) };
+  const tensors = PARTS.flatMap((part) =>
+    [...state[part]].map(([name, { shape, data }]): TensorToWrite => ({ name: `${part}/${name}`, shape, data })),
+  );
+  const metadata = {
+    format: 'kelpie-state',
+    policy: state.hash,
+    stepsDone: String(state.stepsDone),
+    updated: String(state.updated),
+  };
   await writeSafetensors(file, tensors, { metadata, dtype: dtype === 'float64' ? 'F64' : 'F32' });
 }
 
 /** Reads into the arrays of `into`, after everything has been checked. */
-export async function readState(file: string, into: Pick<State, 'hash' | (typeof PARTS)[number]>): Promise<{ stepsDone: number; updated: boolean }> {
+export async function readState(
+  file: string,
+  into: Pick<State, 'hash' | (typeof PARTS)[number]>,
+): Promise<{ stepsDone: number; updated: boolean }> {
   const source = await readSafetensors(file);
   const fail = (message: string): never => {
     throw new KelpieError(message, { code: 'state', where: { file } });
   };
   if (source.metadata.format !== 'kelpie-state') fail('this is no saved training state');
-  if (source.metadata.policy !== into.hash) fail('the state belongs to another model, adapter or arithmetic than the one that is open');
-  const moments = Number(source.metadata.stepsDone) > 0 || [...source.tensors.keys()].some((name) => name.startsWith('m/'));
+  if (source.metadata.policy !== into.hash)
+    fail('the state belongs to another model, adapter or arithmetic than the one that is open');
+  const moments =
+    Number(source.metadata.stepsDone) > 0 || [...source.tensors.keys()].some((name) => name.startsWith('m/'));
   for (const part of moments ? PARTS : (['trained'] as const)) {
     for (const [name, { data }] of into[part]) {
       const full = `${part}/${name}`;

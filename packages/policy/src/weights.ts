@@ -43,12 +43,16 @@ export async function loadWeights(folder: string, model: Model, dtype: Arithmeti
   }
   const known = new Set(model.parameters.flatMap(({ name, aliases = [] }) => [name, ...aliases]));
   for (const name of held.keys()) {
-    if (!known.has(name) && !BUFFERS.test(name) && !isTiedCopy(name, model)) problems.push(`\`${name}\` is no weight of this architecture`);
+    if (!known.has(name) && !BUFFERS.test(name) && !isTiedCopy(name, model))
+      problems.push(`\`${name}\` is no weight of this architecture`);
   }
   if (problems.length > 0) {
     const shown = problems.slice(0, 20).map((problem) => `  ${problem}`);
     const more = problems.length > 20 ? `\n  and ${problems.length - 20} more` : '';
-    throw new KelpieError(`the weights do not fit config.json:\n${shown.join('\n')}${more}`, { code: 'weights', where: { folder } });
+    throw new KelpieError(`the weights do not fit config.json:\n${shown.join('\n')}${more}`, {
+      code: 'weights',
+      where: { folder },
+    });
   }
 
   const weights: Weights = new Map();
@@ -57,7 +61,10 @@ export async function loadWeights(folder: string, model: Model, dtype: Arithmeti
     const data = dtype === 'float64' ? await source.readFloat64(file) : await source.read(file);
     const bad = data.findIndex((x) => !Number.isFinite(x));
     if (bad >= 0) {
-      throw new KelpieError(`weight ${bad} is ${data[bad]}: the checkpoint is damaged`, { code: 'weights-not-finite', where: { folder, tensor: name } });
+      throw new KelpieError(`weight ${bad} is ${data[bad]}: the checkpoint is damaged`, {
+        code: 'weights-not-finite',
+        where: { folder, tensor: name },
+      });
     }
     weights.set(name, { shape, data });
   }
@@ -71,7 +78,12 @@ function isTiedCopy(name: string, model: Model): boolean {
 
 /** Seeded initial weights; each tensor has a stream of its own, so that the order of parameters does not matter. */
 export function initialWeights(model: Model, dtype: Arithmetic, seed: number): Weights {
-  return new Map(model.parameters.map((parameter) => [parameter.name, { shape: parameter.shape, data: initial(parameter, dtype, seed) }]));
+  return new Map(
+    model.parameters.map((parameter) => [
+      parameter.name,
+      { shape: parameter.shape, data: initial(parameter, dtype, seed) },
+    ]),
+  );
 }
 
 function initial({ name, shape, init }: Parameter, dtype: Arithmetic, seed: number): FloatArray {

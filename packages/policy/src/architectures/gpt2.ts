@@ -7,7 +7,11 @@ export const gpt2: Architecture = {
   modelType: 'gpt2',
   configure(raw) {
     const config = parseGpt2Config(raw);
-    return { model: gpt2Model(config, initializerRange(raw)), unknownKeys: config.unknownKeys, warnings: config.warnings };
+    return {
+      model: gpt2Model(config, initializerRange(raw)),
+      unknownKeys: config.unknownKeys,
+      warnings: config.warnings,
+    };
   },
 };
 
@@ -17,7 +21,14 @@ function gpt2Model(config: Gpt2Config, std: number): Model {
   const headWeight = config.tieWordEmbeddings ? embedding : 'lm_head.weight';
   const linears = linearsOf(config);
   return {
-    dimensions: { vocabularySize: config.vocabularySize, hiddenSize, contextLength: config.maxPositionEmbeddings, layers, kvHeads: heads, headDim },
+    dimensions: {
+      vocabularySize: config.vocabularySize,
+      hiddenSize,
+      contextLength: config.maxPositionEmbeddings,
+      layers,
+      kvHeads: heads,
+      headDim,
+    },
     parameters: parametersOf(config, std, embedding, linears),
     linears,
     headWeight,
@@ -29,7 +40,15 @@ function gpt2Model(config: Gpt2Config, std: number): Model {
         x = m.g.scope(layer, () => {
           const qkv = m.linear(m.layerNorm(x, `${layer}.ln_1`, epsilon), `${layer}.attn.c_attn`, transposed);
           const [q, k, v] = m.g.split(qkv, [hiddenSize, hiddenSize, hiddenSize], 2);
-          const mixed = m.attention({ q: q!, k: k!, v: v!, heads, kvHeads: heads, headDim, scale: scaleOf(config, headDim, i) });
+          const mixed = m.attention({
+            q: q!,
+            k: k!,
+            v: v!,
+            heads,
+            kvHeads: heads,
+            headDim,
+            scale: scaleOf(config, headDim, i),
+          });
           const middle = m.g.add(x, m.linear(mixed, `${layer}.attn.c_proj`, transposed));
           const wide = m.linear(m.layerNorm(middle, `${layer}.ln_2`, epsilon), `${layer}.mlp.c_fc`, transposed);
           return m.g.add(middle, m.linear(m.activation(wide, config.activation), `${layer}.mlp.c_proj`, transposed));
@@ -62,10 +81,18 @@ function linearsOf({ hiddenSize, intermediateSize, layers }: Gpt2Config): Linear
   }).flat();
 }
 
-function parametersOf(config: Gpt2Config, std: number, embedding: string, linears: readonly LinearModule[]): Parameter[] {
+function parametersOf(
+  config: Gpt2Config,
+  std: number,
+  embedding: string,
+  linears: readonly LinearModule[],
+): Parameter[] {
   const { vocabularySize, hiddenSize, layers } = config;
   // Checkpoints of the hub leave `transformer.` out.
-  const named = (name: string): Pick<Parameter, 'name' | 'aliases'> => ({ name, aliases: [name.replace(/^transformer\./, '')] });
+  const named = (name: string): Pick<Parameter, 'name' | 'aliases'> => ({
+    name,
+    aliases: [name.replace(/^transformer\./, '')],
+  });
   const norm = (name: string): Parameter[] => [
     { ...named(`${name}.weight`), shape: [hiddenSize], kind: 'norm', init: { constant: 1 } },
     { ...named(`${name}.bias`), shape: [hiddenSize], kind: 'bias', init: { constant: 0 } },
@@ -78,7 +105,12 @@ function parametersOf(config: Gpt2Config, std: number, embedding: string, linear
       kind: 'embedding',
       init: { std },
     },
-    { ...named('transformer.wpe.weight'), shape: [config.maxPositionEmbeddings, hiddenSize], kind: 'embedding', init: { std } },
+    {
+      ...named('transformer.wpe.weight'),
+      shape: [config.maxPositionEmbeddings, hiddenSize],
+      kind: 'embedding',
+      init: { std },
+    },
   ];
   for (const { name, inFeatures, outFeatures } of linears) {
     // The paper's initialisation: what is added to the residual stream starts smaller by sqrt(2 layers).
@@ -88,7 +120,8 @@ function parametersOf(config: Gpt2Config, std: number, embedding: string, linear
       { ...named(`${name}.bias`), shape: [outFeatures], kind: 'bias', init: { constant: 0 } },
     );
   }
-  for (let i = 0; i < layers; i++) parameters.push(...norm(`transformer.h.${i}.ln_1`), ...norm(`transformer.h.${i}.ln_2`));
+  for (let i = 0; i < layers; i++)
+    parameters.push(...norm(`transformer.h.${i}.ln_1`), ...norm(`transformer.h.${i}.ln_2`));
   parameters.push(...norm('transformer.ln_f'));
   if (!config.tieWordEmbeddings) {
     parameters.push({ name: 'lm_head.weight', shape: [vocabularySize, hiddenSize], kind: 'matrix', init: { std } });

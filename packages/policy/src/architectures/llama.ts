@@ -8,7 +8,11 @@ export const llama: Architecture = {
   modelType: 'llama',
   configure(raw) {
     const config = parseLlamaConfig(raw);
-    return { model: llamaModel(config, initializerRange(raw)), unknownKeys: config.unknownKeys, warnings: config.warnings };
+    return {
+      model: llamaModel(config, initializerRange(raw)),
+      unknownKeys: config.unknownKeys,
+      warnings: config.warnings,
+    };
   },
 };
 
@@ -18,7 +22,14 @@ function llamaModel(config: LlamaConfig, std: number): Model {
   const headWeight = config.tieWordEmbeddings ? embedding : 'lm_head.weight';
   const { linears, biased } = linearsOf(config);
   return {
-    dimensions: { vocabularySize: config.vocabularySize, hiddenSize, contextLength: config.maxPositionEmbeddings, layers, kvHeads, headDim },
+    dimensions: {
+      vocabularySize: config.vocabularySize,
+      hiddenSize,
+      contextLength: config.maxPositionEmbeddings,
+      layers,
+      kvHeads,
+      headDim,
+    },
     parameters: parametersOf(config, std, embedding, linears, biased),
     linears,
     headWeight,
@@ -51,7 +62,15 @@ function llamaModel(config: LlamaConfig, std: number): Model {
 }
 
 function linearsOf(config: LlamaConfig): { linears: LinearModule[]; biased: ReadonlySet<string> } {
-  const { hiddenSize, attentionHeads: heads, keyValueHeads: kvHeads, headDim, intermediateSize, attentionBias, mlpBias } = config;
+  const {
+    hiddenSize,
+    attentionHeads: heads,
+    keyValueHeads: kvHeads,
+    headDim,
+    intermediateSize,
+    attentionBias,
+    mlpBias,
+  } = config;
   const linears: LinearModule[] = [];
   const biased = new Set<string>();
   for (let i = 0; i < config.layers; i++) {
@@ -71,9 +90,20 @@ function linearsOf(config: LlamaConfig): { linears: LinearModule[]; biased: Read
   return { linears, biased };
 }
 
-function parametersOf(config: LlamaConfig, std: number, embedding: string, linears: readonly LinearModule[], biased: ReadonlySet<string>): Parameter[] {
+function parametersOf(
+  config: LlamaConfig,
+  std: number,
+  embedding: string,
+  linears: readonly LinearModule[],
+  biased: ReadonlySet<string>,
+): Parameter[] {
   const { vocabularySize, hiddenSize } = config;
-  const norm = (name: string): Parameter => ({ name: `${name}.weight`, shape: [hiddenSize], kind: 'norm', init: { constant: 1 } });
+  const norm = (name: string): Parameter => ({
+    name: `${name}.weight`,
+    shape: [hiddenSize],
+    kind: 'norm',
+    init: { constant: 1 },
+  });
   const parameters: Parameter[] = [
     {
       name: embedding,
@@ -85,7 +115,8 @@ function parametersOf(config: LlamaConfig, std: number, embedding: string, linea
   ];
   for (const { name, inFeatures, outFeatures } of linears) {
     parameters.push({ name: `${name}.weight`, shape: [outFeatures, inFeatures], kind: 'matrix', init: { std } });
-    if (biased.has(name)) parameters.push({ name: `${name}.bias`, shape: [outFeatures], kind: 'bias', init: { constant: 0 } });
+    if (biased.has(name))
+      parameters.push({ name: `${name}.bias`, shape: [outFeatures], kind: 'bias', init: { constant: 0 } });
   }
   for (let i = 0; i < config.layers; i++) {
     parameters.push(norm(`model.layers.${i}.input_layernorm`), norm(`model.layers.${i}.post_attention_layernorm`));

@@ -1,0 +1,132 @@
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { Engine } from './engine.js';
+import { openPolicy } from './remote.js';
+import { treeOf } from './tree.js';
+import type { Policy } from './types.js';
+
+const tiny = {
+  model_type: 'llama',
+  vocab_size: 23,
+  hidden_size: 16,
+  intermediate_size: 24,
+  num_hidden_layers: 2,
+  num_attention_heads: 4,
+  num_key_value_heads: 2,
+  max_position_embeddings: 32,
+  tie_word_embeddings: true,
+};
+const pair = treeOf([
+  { ids: [1, 5, 6, 7, 2], scoreFrom: 3 },
+  { ids: [1, 5, 6, 9, 11, 2], scoreFrom: 3 },
+]);
+
+let folder: string;
+let config: string;
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'kelpie-engine-'));
+  config = join(folder, 'config.json');
+  await writeFile(config, JSON.stringify(tiny));
+});
+afterAll(() => rm(folder, { recursive: true, force: true }));
+
+const init = (seed = 3) => ({ init: { config, seed }, threads: 1 });
+
+async function train(policy: Policy, steps: number): Promise<number[]> {
+  const losses: number[] = [];
+  for (let i = 0; i < steps; i++) {
+    const { scores, pullback } = await policy.vjp({ trees: [pair], scores: ['logprobs'] });
+    losses.push(-scores.logprobs!.reduce((a, b) => a + b, 0));
+    await pullback({ logprobs: Float64Array.from(scores.completionMask, (m) => -m) });
+    await policy.step(1e-2);
+  }
+  return losses;
+}
+
+test('a saved model opens with the same scores, and holds the embedding of a tied model under its own name', async () => {
+  await using policy = await Engine.open(init());
+  const losses = await train(policy, 5);
+  expect(losses.at(-1)!).toBeLessThan(losses[0]!);
+  const out = join(folder, 'saved');
+  await policy.save(out);
+  const header = (await readFile(join(out, 'model.safetensors'))).toString('latin1', 8, 4000);
+  expect(header).toContain('model.embed_tokens.weight');
+  expect(header).not.toContain('lm_head.weight');
+  await using again = await Engine.open({ model: out, threads: 1 });
+  const request = { trees: [pair], scores: ['logprobs', 'entropy'] } as const;
+  expect(await again.score(request)).toEqual(await policy.score(request));
+});
+
+test('saved and restored training goes on bit for bit', async () => {
+  const file = join(folder, 'state.safetensors');
+  await using whole = await Engine.open(init());
+  await whole.optimizer({ weightDecay: 0.1 });
+  await train(whole, 3);
+  await whole.saveState(file);
+  const rest = await train(whole, 3);
+  await using resumed = await Engine.open(init());
+  await resumed.optimizer({ weightDecay: 0.1 });
+  await resumed.restoreState(file);
+  expect(await train(resumed, 3)).toEqual(rest);
+  await using other = await Engine.open(init(4));
+  await expect(other.restoreState(file)).rejects.toThrow(/another model/);
+});
+
+test('a policy in a worker thread gives the same numbers, and its errors keep their facts', async () => {
+  await using local = await Engine.open(init());
+  await using remote = await openPolicy(init());
+  expect(remote.info).toEqual(local.info);
+  expect(await train(remote, 3)).toEqual(await train(local, 3));
+  const sampling = { prompts: [[1, 5]], completions: 2, maxNewTokens: 6, seed: 1 };
+  expect(await remote.sample(sampling)).toEqual(await local.sample(sampling));
+  await expect(
+    remote.score({ trees: [treeOf([{ ids: [1, 99], scoreFrom: 1 }])], scores: ['logprobs'] }),
+  ).rejects.toMatchObject({
+    name: 'KelpieError',
+    code: 'token-row',
+    where: { tree: 0 },
+  });
+  await expect(openPolicy({ model: join(folder, 'nowhere') })).rejects.toThrow(/nowhere/);
+});
+
+test('fresh LoRA is its base; the kept reference stays the start', async () => {
+  await using base = await Engine.open(init());
+  await using lora = await Engine.open({
+    ...init(),
+    lora: { rank: 2, alpha: 4, targetModules: 'all-linear' },
+    keepReference: true,
+  });
+  const request = { trees: [pair], scores: ['logprobs', 'reverseKl', 'forwardKl'] } as const;
+  const start = await lora.score(request);
+  expect(start.logprobs).toEqual((await base.score({ ...request, scores: ['logprobs'] })).logprobs);
+  expect(start.reverseKl!.every((x) => Math.abs(x) < 1e-6)).toBe(true);
+  await train(lora, 4);
+  const after = await lora.score(request);
+  expect(after.reverseKl!.some((x) => x > 1e-4)).toBe(true);
+  expect((await lora.score({ ...request, scores: ['logprobs'], of: 'reference' })).logprobs).toEqual(start.logprobs);
+  expect(lora.info.trainedParameters).toBeLessThan(base.info.parameters);
+});
+
+test('without a kept reference it is gone after the first update, and an error says so', async () => {
+  await using policy = await Engine.open(init());
+  const request = { trees: [pair], scores: ['reverseKl'] } as const;
+  expect((await policy.score(request)).reverseKl!.every((x) => Math.abs(x) < 1e-6)).toBe(true);
+  await train(policy, 1);
+  await expect(policy.score(request)).rejects.toThrow(/keepReference/);
+});
+
+test('a pullback can be taken once; released vjps leave no gradient', async () => {
+  await using policy = await Engine.open(init());
+  const vjp = await policy.vjp({ trees: [pair], scores: ['logprobs'] });
+  const ones = { logprobs: Float64Array.from(vjp.scores.completionMask) };
+  await vjp.pullback(ones);
+  await expect(vjp.pullback(ones)).rejects.toMatchObject({ code: 'pullback-spent' });
+  const bad = await policy.vjp({ trees: [pair], scores: ['logprobs'] });
+  await expect(
+    bad.pullback({ logprobs: Float64Array.from(vjp.scores.completionMask, () => Number.NaN) }),
+  ).rejects.toMatchObject({
+    code: 'cotangent-not-finite',
+  });
+});
