@@ -29,9 +29,10 @@ export interface PassesOptions {
   /** Names of the tensors that are trained. */
   readonly trained: readonly string[];
   readonly threads: number;
+  /** Most logits that are ever in memory at once; the head runs in chunks. Default 2^25: 128 MiB in float32. */
+  readonly logitsAtOnce?: number;
 }
 
-/** Most logits that are ever in memory at once (128 MiB in float32): the head runs over the scored tokens in chunks. */
 const LOGITS_AT_ONCE = 2 ** 25;
 
 /** Every ONNX pass over a model: bodies forward and backward, heads, prefill and decoding steps. */
@@ -174,7 +175,8 @@ export class Passes {
   }
 
   *#chunks({ sources }: Layout): Generator<{ from: number; to: number }> {
-    const rows = Math.max(1, Math.floor(LOGITS_AT_ONCE / this.#options.model.dimensions.vocabularySize));
+    const { model, logitsAtOnce = LOGITS_AT_ONCE } = this.#options;
+    const rows = Math.max(1, Math.floor(logitsAtOnce / model.dimensions.vocabularySize));
     const chunks = Math.ceil(sources.length / rows);
     for (let i = 0; i < chunks; i++) {
       yield { from: Math.floor((i * sources.length) / chunks), to: Math.floor(((i + 1) * sources.length) / chunks) };
