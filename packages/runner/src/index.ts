@@ -1,1 +1,22 @@
-export {};
+export { type Checkpoint, findCheckpoint, type LoopState, saveCheckpoint } from './checkpoint.js';
+export { type EvaluateOptions, evaluate } from './evaluate.js';
+export { type EventOf, Events, type Logger, type RunEvent, type Timing } from './events.js';
+export * from './loggers/index.js';
+export { type OfflineResult, type OfflineRun, trainOffline } from './offline.js';
+export { type ReferenceOptions, referenceScores } from './reference.js';
+export { type Example, join, type Part, partOf, type ReferenceTable, type Rows, splitCotangents } from './rows.js';
+export { type ScheduleName, type ScheduleOptions, scheduleFactor, scheduleNames } from './schedule.js';
+export { type CheckPart, type SelfCheck, type SelfCheckOptions, selfCheck, selfCheckError } from './self-check.js';
+export { accumulate, measure, type StepResult, type Task } from './step.js';
+export { holdOut, type TrainOptions, type TrainOptionsInput, trainOptions } from './train-options.js';
+export {
+  type Change,
+  type Prompt,
+  promptsOf,
+  type Sample,
+  type SampleOptions,
+  type Snapshot,
+  samplesOf,
+  type Verdict,
+  verdictOf,
+} from './verdict.js';

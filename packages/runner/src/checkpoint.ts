@@ -1,0 +1,128 @@
+import { mkdir, readdir, readFile, rm, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { KelpieError, type Policy } from '@kelpie/policy';
+import { canonical, hashFile, hashOf, leftover, messageOf, writeFolderWhole, writeWhole } from './files.js';
+import type { Snapshot } from './verdict.js';
+
+/** What a loop needs to go on, apart from what the policy keeps. */
+export interface LoopState {
+  /** Steps done. */
+  readonly step: number;
+  /** All that decides on the result. */
+  readonly config: Readonly<Record<string, unknown>>;
+  /** Last digits may depend on it. */
+  readonly threads: number;
+  /** What was measured before the first update. */
+  readonly before: Snapshot;
+}
+
+interface Stored extends LoopState {
+  readonly format: typeof format;
+  readonly configHash: string;
+  /** sha256 of the policy's state beside it. */
+  readonly policyState: string;
+}
+
+export interface Checkpoint {
+  readonly folder: string;
+  /** The policy's part: for `policy.restoreState`. */
+  readonly policyFile: string;
+  readonly state: LoopState;
+}
+
+const format = 'kelpie-checkpoint/1';
+const name = /^step-(\d{6,})$/;
+const policyName = 'policy.safetensors';
+const loopName = 'loop.json';
+
+/** Writes `folder/step-000123`, whole or not at all, and removes all but the newest `keep`. */
+export async function saveCheckpoint(
+  folder: string,
+  { policy, state, keep }: { readonly policy: Policy; readonly state: LoopState; readonly keep: number },
+): Promise<string> {
+  await mkdir(folder, { recursive: true });
+  const target = join(folder, `step-${String(state.step).padStart(6, '0')}`);
+  await writeFolderWhole(target, async (temporary) => {
+    const file = join(temporary, policyName);
+    await policy.saveState(file);
+    const configHash = hashOf(canonical(state.config));
+    const stored: Stored = { format, ...state, configHash, policyState: await hashFile(file) };
+    await writeWhole(join(temporary, loopName), `${JSON.stringify(stored, null, 2)}\n`);
+  });
+  for (const old of (await stepsIn(folder)).slice(keep)) await rm(join(folder, old), { recursive: true });
+  for (const entry of await readdir(folder))
+    if (leftover.test(entry)) await rm(join(folder, entry), { recursive: true });
+  return target;
+}
+
+/** Checkpoints of a folder by name, the newest first. */
+async function stepsIn(folder: string): Promise<string[]> {
+  const names = await readdir(folder).catch(() => [] as string[]);
+  const step = (entry: string) => Number(name.exec(entry)?.[1]);
+  return names.filter((entry) => name.test(entry)).sort((a, b) => step(b) - step(a));
+}
+
+/** The newest whole checkpoint of a folder, if there is one; each that is not whole is told. */
+export async function findCheckpoint(
+  folder: string,
+  onWarning: (message: string) => void = () => {},
+): Promise<Checkpoint | undefined> {
+  for (const entry of await stepsIn(folder)) {
+    const at = join(folder, entry);
+    const policyFile = join(at, policyName);
+    try {
+      const {
+        format: found,
+        policyState,
+        configHash,
+        ...state
+      } = JSON.parse(await readFile(join(at, loopName), 'utf8')) as Stored;
+      if (found !== format) throw new Error(`its format is ${JSON.stringify(found)}, not ${format}`);
+      if (hashOf(canonical(state.config)) !== configHash) throw new Error(`the config in ${loopName} was changed`);
+      if ((await hashFile(policyFile)) !== policyState) throw new Error(`${policyName} is damaged`);
+      return { folder: at, policyFile, state };
+    } catch (error) {
+      onWarning(`the checkpoint ${at} is passed over: ${messageOf(error)}`);
+    }
+  }
+  return undefined;
+}
+
+/** Refuses a checkpoint of another config; the message says what differs. */
+export function requireSameConfig({ folder, state }: Checkpoint, config: Readonly<Record<string, unknown>>): void {
+  const found = differences(state.config, config);
+  if (found.length === 0) return;
+  const list = found.map(({ key, a, b }) => `  \`${key}\`: ${show(a)} in the checkpoint, ${show(b)} now`);
+  throw new KelpieError(
+    `the run cannot go on from its checkpoint, which was made otherwise:\n${list.join('\n')}\nUse the same values, or another folder.`,
+    { code: 'config-differs', where: { folder, key: found[0]!.key } },
+  );
+}
+
+interface Difference {
+  readonly key: string;
+  readonly a: unknown;
+  readonly b: unknown;
+}
+
+function differences(a: unknown, b: unknown, key = ''): Difference[] {
+  if (canonical(a) === canonical(b)) return [];
+  if (!isTable(a) || !isTable(b)) return [{ key, a, b }];
+  const keys = [...new Set([...Object.keys(a), ...Object.keys(b)])].sort();
+  return keys.flatMap((inner) => differences(a[inner], b[inner], key === '' ? inner : `${key}.${inner}`));
+}
+
+function isTable(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function show(value: unknown): string {
+  return value === undefined ? 'absent' : JSON.stringify(value);
+}
+
+export async function exists(path: string): Promise<boolean> {
+  return stat(path).then(
+    () => true,
+    () => false,
+  );
+}

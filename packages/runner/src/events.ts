@@ -1,0 +1,123 @@
+import type { SelfCheck } from './self-check.js';
+import type { Sample, Verdict } from './verdict.js';
+
+/** What a step took. Never the same twice, so it is kept apart from what was measured. */
+export interface Timing {
+  readonly seconds: number;
+  /** Of the step's trees, each trunk once. */
+  readonly tokens: number;
+  readonly tokensPerSecond: number;
+  readonly peakRssBytes: number;
+}
+
+/** Steps count from 1; step 0 is before the first update. */
+export type RunEvent =
+  | {
+      readonly type: 'start';
+      /** Steps already done: 0, or those of the checkpoint that is resumed. */
+      readonly step: number;
+      readonly resumed: boolean;
+      readonly steps: number;
+      readonly stepsPerEpoch: number;
+      readonly examples: number;
+      readonly heldout: number;
+      /** All that decides on the result, as it is written into `run.json`. */
+      readonly config: Readonly<Record<string, unknown>>;
+    }
+  | {
+      readonly type: 'reference-progress';
+      readonly of: 'train' | 'heldout';
+      readonly done: number;
+      readonly total: number;
+      /** Read from disk instead of computed. */
+      readonly cached: boolean;
+    }
+  | ({ readonly type: 'self-check' } & SelfCheck)
+  | {
+      readonly type: 'step';
+      readonly step: number;
+      /** Passes over the data so far, with a fraction. */
+      readonly epoch: number;
+      readonly loss: number;
+      /** Before clipping. */
+      readonly gradNorm: number;
+      /** The one this step used. */
+      readonly learningRate: number;
+      /** The objective's, as means over the step. */
+      readonly metrics: Readonly<Record<string, number>>;
+      readonly timing: Timing;
+    }
+  | {
+      readonly type: 'evaluation';
+      readonly step: number;
+      readonly epoch: number;
+      readonly metrics: Readonly<Record<string, number>>;
+      readonly seconds: number;
+    }
+  | { readonly type: 'sample'; readonly step: number; readonly samples: readonly Sample[] }
+  | { readonly type: 'checkpoint'; readonly step: number; readonly folder: string }
+  | { readonly type: 'warning'; readonly message: string }
+  | { readonly type: 'end'; readonly step: number; readonly stopped: boolean; readonly verdict?: Verdict };
+
+export type EventOf<Type extends RunEvent['type']> = Extract<RunEvent, { readonly type: Type }>;
+
+/**
+ * Takes a run's events. It hears `start` first: a fresh run begins anew, a resumed one drops what stands behind
+ * `start.step`, so that no step is written twice. What it throws ends the logger, never the run.
+ */
+export interface Logger {
+  readonly name: string;
+  log(event: RunEvent): void | Promise<void>;
+  /** Resolves when all that was logged is on disk. */
+  flush?(): Promise<void>;
+}
+
+/** Hands events to loggers. One that fails is left out from then on, and the others are told. */
+export class Events {
+  readonly #loggers: Set<Logger>;
+  readonly #pending = new Set<Promise<void>>();
+
+  constructor(loggers: readonly Logger[]) {
+    this.#loggers = new Set(loggers);
+  }
+
+  emit(event: RunEvent): void {
+    for (const logger of [...this.#loggers]) {
+      try {
+        const logged = logger.log(event);
+        if (logged !== undefined) this.#await(logger, logged);
+      } catch (error) {
+        this.#drop(logger, error);
+      }
+    }
+  }
+
+  warn(message: string): void {
+    this.emit({ type: 'warning', message });
+  }
+
+  async flush(): Promise<void> {
+    await Promise.all(this.#pending);
+    for (const logger of [...this.#loggers]) {
+      try {
+        await logger.flush?.();
+      } catch (error) {
+        this.#drop(logger, error);
+      }
+    }
+  }
+
+  #await(logger: Logger, logged: Promise<void>): void {
+    const settled: Promise<void> = logged
+      .catch((error) => this.#drop(logger, error))
+      .finally(() => this.#pending.delete(settled));
+    this.#pending.add(settled);
+  }
+
+  #drop(logger: Logger, error: unknown): void {
+    if (!this.#loggers.delete(logger)) return;
+    this.warn(
+      `the logger \`${logger.name}\` failed and is left out: ${error instanceof Error ? error.message : error}`,
+    );
+  }
+}

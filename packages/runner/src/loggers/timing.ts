@@ -1,0 +1,27 @@
+import type { Logger } from '../events.js';
+import { LineFile } from '../lines.js';
+import { jsonStep } from './jsonl.js';
+
+/** `timing.jsonl`: what steps and evaluations took. */
+export function timing(file: string): Logger {
+  const lines = new LineFile(file, { stepOf: jsonStep });
+  return {
+    name: 'timing',
+    log(event) {
+      if (event.type === 'start') lines.start(event);
+      if (event.type === 'step') {
+        const { seconds, tokens, tokensPerSecond, peakRssBytes } = event.timing;
+        const fields = {
+          step: event.step,
+          seconds,
+          tokens,
+          tokens_per_second: tokensPerSecond,
+          peak_rss_bytes: peakRssBytes,
+        };
+        lines.write(JSON.stringify(fields));
+      }
+      if (event.type === 'evaluation') lines.write(JSON.stringify({ step: event.step, eval_seconds: event.seconds }));
+    },
+    flush: () => lines.flush(),
+  };
+}

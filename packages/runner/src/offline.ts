@@ -1,0 +1,357 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { hashTrees, type Plan, plan, type TextTokenizer } from '@kelpie/data';
+import { meanMetrics, type Objective } from '@kelpie/objectives';
+import { KelpieError, type Policy, type SaveOptions, type ScoreName } from '@kelpie/policy';
+import { z } from 'zod';
+import {
+  type Checkpoint,
+  exists,
+  findCheckpoint,
+  type LoopState,
+  requireSameConfig,
+  saveCheckpoint,
+} from './checkpoint.js';
+import { evaluate, isWithoutReference } from './evaluate.js';
+import { Events, type Logger } from './events.js';
+import { messageOf, writeWhole } from './files.js';
+import { jsonl, timing } from './loggers/index.js';
+import { referenceScores } from './reference.js';
+import { type Example, idsOf, type Part, partOf, type Rows } from './rows.js';
+import { scheduleFactor } from './schedule.js';
+import { selfCheck, selfCheckError } from './self-check.js';
+import { accumulate, type Task } from './step.js';
+import { looseOptions, type TrainOptions, type TrainOptionsInput, trainOptions } from './train-options.js';
+import { promptsOf, type Sample, type Snapshot, samplesOf, type Verdict, verdictOf } from './verdict.js';
+
+export interface OfflineRun {
+  /** Open it with `keepReference` for the divergence from the start, or for an objective that reads one. */
+  readonly policy: Policy;
+  readonly objective: Objective;
+  readonly objectiveOptions?: Readonly<Record<string, unknown>>;
+  readonly examples: readonly Example[];
+  /** Evaluated, never trained on. Default: none. */
+  readonly heldout?: readonly Example[];
+  readonly options?: TrainOptionsInput;
+  /** Where the run's files go: `metrics.jsonl`, `timing.jsonl`, `checkpoints/`, `reference/`, `model/`, `run.json`. */
+  readonly outFolder: string;
+  /** Goes on from the newest checkpoint of `outFolder`, if there is one. Default false: a folder in use is refused. */
+  readonly resume?: boolean;
+  /** Finishes the step, writes a checkpoint and stops. */
+  readonly signal?: AbortSignal;
+  /** Default: `metrics.jsonl` and `timing.jsonl` in `outFolder`. */
+  readonly loggers?: readonly Logger[];
+  /** Makes samples readable and ends them. Its hash belongs to the run's config. */
+  readonly tokenizer?: Pick<TextTokenizer, 'decode' | 'hash' | 'eosTokens'>;
+  /** A cache of reference scores that several runs share. Default: `outFolder/reference`. */
+  readonly referenceFolder?: string;
+  /** Of the self-check; 1e-5 by default. `false` leaves it out. */
+  readonly selfCheckTolerance?: number | false;
+  /** How the model is saved at the end. `false`: not at all. */
+  readonly save?: SaveOptions | false;
+}
+
+export interface OfflineResult {
+  /** Steps done, those before a resume included. */
+  readonly step: number;
+  readonly steps: number;
+  /** Stopped by the signal; a checkpoint was written if a step was done. */
+  readonly stopped: boolean;
+  /** Of the last evaluation; empty without held-out examples. */
+  readonly metrics: Readonly<Record<string, number>>;
+  readonly verdict?: Verdict;
+}
+
+/** All a run is made of, once checked. */
+interface Setup {
+  readonly run: OfflineRun;
+  readonly options: TrainOptions;
+  readonly task: Task;
+  readonly config: Readonly<Record<string, unknown>>;
+  readonly plan: Plan;
+  readonly steps: number;
+  readonly events: Events;
+  readonly checkpoint: Checkpoint | undefined;
+}
+
+/** Trains a policy on rows that are there from the start: preferences, texts. See README for the files it writes. */
+export async function trainOffline(run: OfflineRun): Promise<OfflineResult> {
+  const { outFolder } = run;
+  const events = new Events(
+    run.loggers ?? [jsonl(join(outFolder, 'metrics.jsonl')), timing(join(outFolder, 'timing.jsonl'))],
+  );
+  try {
+    const setup = await prepare(run, events);
+    return await loop(setup);
+  } finally {
+    await events.flush();
+  }
+}
+
+async function prepare(run: OfflineRun, events: Events): Promise<Setup> {
+  const {
+    policy,
+    objective,
+    objectiveOptions = {},
+    examples,
+    heldout = [],
+    outFolder,
+    resume = false,
+    tokenizer,
+  } = run;
+  const parsed = trainOptions.safeParse(run.options ?? {});
+  if (!parsed.success) throw new KelpieError(z.prettifyError(parsed.error), { code: 'bad-option' });
+  const options = parsed.data;
+  requireOffline(objective, objectiveOptions);
+  const checkpoints = join(outFolder, 'checkpoints');
+  if (!resume && ((await exists(checkpoints)) || (await exists(join(outFolder, 'run.json'))))) {
+    const message = 'the folder holds a run already: resume it, or choose another folder';
+    throw new KelpieError(message, { code: 'run-exists', where: { folder: outFolder } });
+  }
+  const { maxSteps, epochs } = options;
+  const planned = plan({
+    ...batching(options),
+    examples,
+    rowsPerStep: options.batchSize,
+    epochs: maxSteps === undefined ? epochs : Infinity,
+  });
+  const strict = Object.entries(options).filter(([name]) => !looseOptions.some((loose) => loose === name));
+  const config = {
+    objective: objective.name,
+    objectiveOptions: objective.resolveOptions(objectiveOptions),
+    options: Object.fromEntries(strict),
+    model: policy.info.hash,
+    tokenizer: tokenizer?.hash ?? null,
+    examples: hashTrees(examples.map(({ tree }) => tree)),
+    heldout: hashTrees(heldout.map(({ tree }) => tree)),
+  };
+  const warnings: string[] = [];
+  const checkpoint = resume ? await findCheckpoint(checkpoints, (message) => warnings.push(message)) : undefined;
+  if (checkpoint !== undefined) requireSameConfig(checkpoint, config);
+  const steps = maxSteps ?? planned.steps;
+  const { stepsPerEpoch } = planned;
+  const step = checkpoint?.state.step ?? 0;
+  const sizes = { examples: examples.length, heldout: heldout.length };
+  events.emit({ type: 'start', step, resumed: checkpoint !== undefined, steps, stepsPerEpoch, ...sizes, config });
+  for (const message of warnings) events.warn(message);
+  if (checkpoint !== undefined && checkpoint.state.threads !== policy.info.threads) {
+    events.warn(
+      `the checkpoint was made with ${checkpoint.state.threads} threads, not ${policy.info.threads}: last digits may differ`,
+    );
+  }
+  const task = { policy, objective, objectiveOptions, temperature: options.temperature };
+  return { run, options, task, config, plan: planned, steps, events, checkpoint };
+}
+
+/** Rows here carry no rollouts and no further batches. */
+function requireOffline(objective: Objective, objectiveOptions: Readonly<Record<string, unknown>>): void {
+  const { old = [], perToken = [], batches = [] } = objective.needsOf(objectiveOptions);
+  const missing = [...old.map((score) => `old ${score}`), ...perToken, ...batches];
+  if (missing.length === 0) return;
+  throw new KelpieError(
+    `the objective \`${objective.name}\` needs ${missing.join(', ')}: offline rows have none of it`,
+    {
+      code: 'objective-not-offline',
+      where: { objective: objective.name },
+    },
+  );
+}
+
+function batching({ microBatchTokens, microBatchRows, shuffle, seed }: TrainOptions) {
+  return { microBatchTokens, ...(microBatchRows === undefined ? {} : { microBatchRows }), shuffle, seed };
+}
+
+async function loop(setup: Setup): Promise<OfflineResult> {
+  const { run, options, task, plan: planned, steps, events, checkpoint } = setup;
+  const { policy, objective } = task;
+  const { signal, outFolder } = run;
+  const { evaluateEvery, saveEvery, schedule, warmupSteps } = options;
+  const stoppedEarly = (): OfflineResult => {
+    events.emit({ type: 'end', step: checkpoint?.state.step ?? 0, stopped: true });
+    return { step: checkpoint?.state.step ?? 0, steps, stopped: true, metrics: {} };
+  };
+
+  const data = await references(setup);
+  if (data === undefined) return stoppedEarly();
+  const heldout = heldoutParts(setup, data.heldout);
+  const measureAt = measurer(setup, heldout);
+  await policy.optimizer(optimizerOptions(options));
+  if (checkpoint === undefined) await check(setup, data.train);
+  else await policy.restoreState(checkpoint.policyFile);
+  const before: Snapshot = checkpoint?.state.before ?? {
+    metrics: await measureAt(0),
+    samples: await sampleAt(setup, 0),
+  };
+  if (signal?.aborted) return stoppedEarly();
+
+  let metrics = before.metrics;
+  let step = checkpoint?.state.step ?? 0;
+  let saved = step;
+  const save = async () => {
+    await events.flush();
+    const state: LoopState = { step, config: setup.config, threads: policy.info.threads, before };
+    const folder = await saveCheckpoint(join(outFolder, 'checkpoints'), {
+      policy,
+      state,
+      keep: options.keepCheckpoints,
+    });
+    events.emit({ type: 'checkpoint', step, folder });
+    saved = step;
+  };
+  for (; step < steps && !signal?.aborted; ) {
+    const started = performance.now();
+    const { microBatches, tokens } = planned.at(step);
+    step++;
+    const parts = microBatches.map((indices) => partOf(objective.rows, data.train, indices));
+    const { loss, metrics: sums } = await accumulate(task, parts, { step, entropy: options.entropy });
+    const learningRate = options.learningRate * scheduleFactor(schedule, step - 1, { warmupSteps, steps });
+    const { gradNorm } = await update(policy, learningRate, step, parts);
+    const epoch = step / planned.stepsPerEpoch;
+    const seconds = (performance.now() - started) / 1000;
+    const peakRssBytes = process.resourceUsage().maxRSS * 1024;
+    const timing = { seconds, tokens, tokensPerSecond: tokens / seconds, peakRssBytes };
+    events.emit({ type: 'step', step, epoch, loss, gradNorm, learningRate, metrics: meanMetrics(sums), timing });
+    if (step === steps || (evaluateEvery > 0 && step % evaluateEvery === 0)) metrics = await measureAt(step);
+    if (saveEvery > 0 && step % saveEvery === 0 && step < steps) await save();
+  }
+  if (step < steps) {
+    if (saved < step) await save();
+    events.emit({ type: 'end', step, stopped: true });
+    return { step, steps, stopped: true, metrics };
+  }
+
+  const verdict = verdictOf(before, { metrics, samples: await sampleAt(setup, step) }, { steps });
+  await finish(setup, metrics, verdict);
+  events.emit({ type: 'end', step, stopped: false, verdict });
+  return { step, steps, stopped: false, metrics, verdict };
+}
+
+function optimizerOptions({ beta1, beta2, eps, weightDecay, decay, maxGradNorm }: TrainOptions) {
+  return { betas: [beta1, beta2] as const, eps, weightDecay, decay, maxGradNorm };
+}
+
+/** Before any saved state is restored: the reference is the policy as it was opened. */
+async function references({ run, task, events }: Setup): Promise<{ train: Rows; heldout: Rows } | undefined> {
+  const { policy, objective, objectiveOptions, temperature } = task;
+  const { examples, heldout = [], outFolder, referenceFolder = join(outFolder, 'reference'), signal, tokenizer } = run;
+  const scores = [...objective.needsOf(objectiveOptions).reference] as ScoreName[];
+  const rows = async (of: 'train' | 'heldout', examples: readonly Example[]): Promise<Rows> => ({
+    examples,
+    reference: await referenceScores({
+      policy,
+      examples,
+      scores,
+      folder: referenceFolder,
+      ...(temperature === undefined ? {} : { temperature }),
+      ...(tokenizer === undefined ? {} : { tokenizerHash: tokenizer.hash }),
+      ...(signal === undefined ? {} : { signal }),
+      onProgress: (progress) => events.emit({ type: 'reference-progress', of, ...progress }),
+      onWarning: (message) => events.warn(message),
+    }),
+  });
+  try {
+    return { train: await rows('train', examples), heldout: await rows('heldout', heldout) };
+  } catch (error) {
+    if (signal?.aborted) return undefined;
+    throw error;
+  }
+}
+
+function heldoutParts({ options, task }: Setup, rows: Rows): Part[] {
+  const { length } = rows.examples;
+  if (length === 0) return [];
+  const whole = plan({ ...batching(options), examples: rows.examples, rowsPerStep: length, shuffle: false });
+  return whole.at(0).microBatches.map((indices) => partOf(task.objective.rows, rows, indices));
+}
+
+/** Evaluates and tells; without a reference in memory it does without divergences, and says so once. */
+function measurer({ task, options, plan: { stepsPerEpoch }, events }: Setup, parts: readonly Part[]) {
+  let divergence = true;
+  return async (step: number): Promise<Record<string, number>> => {
+    if (parts.length === 0) return {};
+    const started = performance.now();
+    const measured = () => evaluate({ ...task, parts, step, entropy: options.entropy, divergence });
+    const metrics = await measured().catch((error) => {
+      if (!divergence || !isWithoutReference(error)) throw error;
+      divergence = false;
+      events.warn('the policy keeps no reference: its divergence is not measured after the first step');
+      return measured();
+    });
+    events.emit({
+      type: 'evaluation',
+      step,
+      epoch: step / stepsPerEpoch,
+      metrics,
+      seconds: (performance.now() - started) / 1000,
+    });
+    return metrics;
+  };
+}
+
+async function check({ run, task, events }: Setup, rows: Rows): Promise<void> {
+  const { selfCheckTolerance: tolerance = 1e-5 } = run;
+  if (tolerance === false) return;
+  const result = await selfCheck({ ...task, rows, tolerance });
+  events.emit({ type: 'self-check', ...result });
+  if (!result.passed) throw selfCheckError(result);
+}
+
+async function sampleAt({ run, options, events, task: { policy } }: Setup, step: number): Promise<Sample[]> {
+  const { samplePrompts: count, sampleTokens: maxNewTokens, seed, temperature } = options;
+  const { heldout = [], examples, tokenizer } = run;
+  const prompts = promptsOf(heldout.length > 0 ? heldout : examples, {
+    count,
+    room: policy.info.contextLength - maxNewTokens,
+  });
+  if (prompts.length === 0) return [];
+  const stop = tokenizer?.eosTokens ?? [];
+  const decode = tokenizer && ((ids: readonly number[]) => tokenizer.decode(ids));
+  const samples = await samplesOf({
+    policy,
+    prompts,
+    maxNewTokens,
+    temperature,
+    stop,
+    seed,
+    ...(decode && { decode }),
+  });
+  events.emit({ type: 'sample', step, samples });
+  return samples;
+}
+
+async function update(policy: Policy, learningRate: number, step: number, parts: readonly Part[]) {
+  try {
+    return await policy.step(learningRate);
+  } catch (error) {
+    const row = idsOf(parts.flatMap(({ examples }) => examples));
+    throw new KelpieError(messageOf(error), {
+      code: 'not-finite',
+      where: { score: 'gradient', row, step },
+      cause: error,
+    });
+  }
+}
+
+async function finish(
+  { run, config, steps, task: { policy } }: Setup,
+  metrics: Readonly<Record<string, number>>,
+  verdict: Verdict,
+) {
+  const { outFolder, save = {} } = run;
+  if (save !== false) await policy.save(join(outFolder, 'model'), save);
+  const { modelType, parameters, trainedParameters, threads } = policy.info;
+  const record = {
+    format: 'kelpie-run/1',
+    versions: { kelpie: version(), node: process.versions.node },
+    model: { modelType, parameters, trainedParameters, threads },
+    config,
+    steps,
+    metrics,
+    verdict,
+  };
+  await writeWhole(join(outFolder, 'run.json'), `${JSON.stringify(record, null, 2)}\n`);
+}
+
+function version(): string {
+  return (JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string }).version;
+}

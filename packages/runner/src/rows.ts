@@ -1,0 +1,200 @@
+import type { Where } from '@kelpie/data';
+import {
+  addTotals,
+  type Cotangents,
+  countTotals,
+  type Grid,
+  type ObjectiveInput,
+  type RowKind,
+  type RowTable,
+  type ScoreName,
+  type Scores,
+  type Totals,
+} from '@kelpie/objectives';
+import { KelpieError, scoredTokens, type TokenScores, type TokenTree } from '@kelpie/policy';
+
+/** One entry of the data: a text, a pair, a prompt with its rollouts. Each branch of its tree is a row. */
+export interface Example {
+  readonly id: string;
+  readonly tree: TokenTree;
+  readonly where?: Where;
+  /** [branches]: 1 desirable, 0 undesirable, for objectives that ask. */
+  readonly labels?: readonly number[];
+  /** [branches], for objectives that ask. */
+  readonly rewards?: readonly number[];
+}
+
+/** By score, by example, by branch: [scored tokens]. */
+export type ReferenceTable = { readonly [Name in ScoreName]?: readonly (readonly Float64Array[])[] };
+
+/** Examples with the reference's scores of each. */
+export interface Rows {
+  readonly examples: readonly Example[];
+  readonly reference: ReferenceTable;
+}
+
+/** Some examples as an objective takes them, all but the policy's scores. */
+export interface Part extends Grid {
+  readonly trees: readonly TokenTree[];
+  readonly examples: readonly Example[];
+  readonly perRow: Partial<RowTable>;
+  readonly reference: Scores;
+  /** Of this part alone. */
+  readonly totals: Totals;
+}
+
+/** The examples of these indices. Row order: examples in order, branches in order within an example. */
+export function partOf(kind: RowKind, { examples: all, reference: table }: Rows, indices: readonly number[]): Part {
+  const examples = indices.map((index) => all[index]!);
+  const trees = examples.map(({ tree }) => tree);
+  const grid = gridOf(trees);
+  const perRow = perRowOf(kind, examples);
+  const reference = Object.fromEntries(
+    Object.entries(table).map(([name, rows]) => [
+      name,
+      pack(
+        grid,
+        indices.flatMap((index) => rows[index]!),
+      ),
+    ]),
+  );
+  return { ...grid, trees, examples, perRow, reference, totals: countTotals(kind, { ...grid, perRow }) };
+}
+
+/** [rows, tokens] of the completions, as a policy unpacks its scores. */
+export function gridOf(trees: readonly TokenTree[]): Grid {
+  const lengths = trees.flatMap((tree) => tree.branches.map((branch) => scoredTokens(tree, branch)));
+  const tokens = lengths.reduce((longest, length) => Math.max(longest, length), 0);
+  const completionMask = new Uint8Array(lengths.length * tokens);
+  lengths.forEach((length, row) => {
+    completionMask.fill(1, row * tokens, row * tokens + length);
+  });
+  return { rows: lengths.length, tokens, completionMask };
+}
+
+function perRowOf(kind: RowKind, examples: readonly Example[]): Partial<RowTable> {
+  const given = (name: 'labels' | 'rewards') =>
+    examples.every((example) => example[name]?.length === example.tree.branches.length)
+      ? examples.flatMap((example) => [...example[name]!])
+      : undefined;
+  const labels = given('labels');
+  const rewards = given('rewards');
+  return {
+    ...(labels && { labels: Uint8Array.from(labels) }),
+    ...(rewards && { rewards: Float64Array.from(rewards) }),
+    ...(kind === 'groups' && {
+      groups: Int32Array.from(examples.flatMap(({ tree }, group) => tree.branches.map(() => group))),
+    }),
+  };
+}
+
+function pack({ rows, tokens }: Grid, values: readonly Float64Array[]): Float64Array {
+  const packed = new Float64Array(rows * tokens);
+  values.forEach((row, i) => {
+    packed.set(row, i * tokens);
+  });
+  return packed;
+}
+
+/** What an objective is handed for one part of a step. */
+export function inputOf(part: Part, scores: Scores, totals: Totals): ObjectiveInput {
+  const { rows, tokens, completionMask, reference, perRow } = part;
+  return { rows, tokens, completionMask, policy: scores, reference, perRow, totals };
+}
+
+/** Several parts as one, with the policy's scores of each: what an objective that is not separable sees. */
+export function join(
+  kind: RowKind,
+  parts: readonly Part[],
+  scores: readonly Scores[],
+): { readonly part: Part; readonly scores: Scores } {
+  const trees = parts.flatMap((part) => part.trees);
+  const examples = parts.flatMap((part) => part.examples);
+  const grid = gridOf(trees);
+  const totals = addTotals(parts.map((part) => part.totals));
+  const reference = widen(
+    grid,
+    parts,
+    parts.map((part) => part.reference),
+  );
+  const part = { ...grid, trees, examples, perRow: perRowOf(kind, examples), reference, totals };
+  return { part, scores: widen(grid, parts, scores) };
+}
+
+/** Rows of several widths under each other, padded to the widest. Names that only some have are left out. */
+function widen({ rows, tokens }: Grid, parts: readonly Grid[], tables: readonly Scores[]): Scores {
+  const names = Object.keys(tables[0] ?? {}) as ScoreName[];
+  const shared = names.filter((name) => tables.every((table) => table[name] !== undefined));
+  return Object.fromEntries(
+    shared.map((name) => {
+      const joined = new Float64Array(rows * tokens);
+      let first = 0;
+      parts.forEach((part, i) => {
+        for (let row = 0; row < part.rows; row++) {
+          const from = row * part.tokens;
+          joined.set(tables[i]![name]!.subarray(from, from + part.tokens), (first + row) * tokens);
+        }
+        first += part.rows;
+      });
+      return [name, joined];
+    }),
+  );
+}
+
+/** Cotangents of joined rows, for each of the parts. */
+export function splitCotangents(cotangents: Cotangents, joined: Grid, parts: readonly Grid[]): Cotangents[] {
+  let first = 0;
+  return parts.map((part) => {
+    const slices = Object.entries(cotangents).map(([name, values]) => {
+      const slice = new Float64Array(part.rows * part.tokens);
+      for (let row = 0; row < part.rows; row++) {
+        const from = (first + row) * joined.tokens;
+        slice.set(values.subarray(from, from + part.tokens), row * part.tokens);
+      }
+      return [name, slice];
+    });
+    first += part.rows;
+    return Object.fromEntries(slices);
+  });
+}
+
+/** The scores alone. */
+export function scoresOf({ rows: _rows, tokens: _tokens, completionMask: _mask, ...scores }: TokenScores): Scores {
+  return scores;
+}
+
+/** Throws at the first score that is not finite, with its row. */
+export function requireFinite(
+  { tokens, completionMask, examples }: Pick<Part, 'tokens' | 'completionMask' | 'examples'>,
+  scores: Scores,
+  where: Readonly<Record<string, string | number>>,
+): void {
+  for (const [score, values] of Object.entries(scores)) {
+    const bad = values.findIndex((value, at) => completionMask[at] === 1 && !Number.isFinite(value));
+    if (bad < 0) continue;
+    const { example, branch } = exampleOfRow(examples, Math.floor(bad / tokens));
+    throw new KelpieError(`the score \`${score}\` is ${values[bad]}: the run stops; a smaller learning rate may help`, {
+      code: 'not-finite',
+      where: { score, row: example.id, branch, token: bad % tokens, ...where },
+    });
+  }
+}
+
+export function exampleOfRow(
+  examples: readonly Example[],
+  row: number,
+): { readonly example: Example; readonly branch: number } {
+  let first = 0;
+  for (const example of examples) {
+    const { length } = example.tree.branches;
+    if (row < first + length) return { example, branch: row - first };
+    first += length;
+  }
+  throw new RangeError(`there is no row ${row}`);
+}
+
+/** Ids of examples, for messages. */
+export function idsOf(examples: readonly Example[]): string {
+  const ids = examples.map(({ id }) => id);
+  return ids.length > 3 ? `${ids.slice(0, 3).join(', ')} and ${ids.length - 3} more` : ids.join(', ');
+}

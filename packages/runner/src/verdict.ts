@@ -1,0 +1,119 @@
+import { type Completion, type Policy, pathsOf } from '@kelpie/policy';
+import type { Example } from './rows.js';
+
+/** A prompt with what the policy made of it. */
+export interface Sample {
+  readonly id: string;
+  readonly prompt: string;
+  readonly completion: string;
+  /** Tokens, the end token included. */
+  readonly tokens: number;
+  readonly ended: boolean;
+}
+
+export interface SampleOptions {
+  readonly policy: Policy;
+  readonly prompts: readonly Prompt[];
+  readonly maxNewTokens: number;
+  readonly temperature?: number;
+  readonly stop?: readonly number[];
+  readonly seed: number;
+  /** Makes ids readable; ids are shown as numbers without it. */
+  readonly decode?: (ids: readonly number[]) => string;
+}
+
+export interface Prompt {
+  readonly id: string;
+  readonly ids: readonly number[];
+}
+
+/** The first different prompts of these examples that leave room for a completion. */
+export function promptsOf(
+  examples: readonly Example[],
+  { count, room }: { readonly count: number; readonly room: number },
+): Prompt[] {
+  const prompts = new Map<string, Prompt>();
+  for (const { id, tree } of examples) {
+    if (prompts.size >= count) break;
+    const paths = pathsOf(tree);
+    const start = Math.min(...paths.map(({ scoreFrom }) => scoreFrom));
+    const ids = paths[0]?.ids.slice(0, start) ?? [];
+    if (ids.length > 0 && ids.length <= room && !prompts.has(ids.join())) prompts.set(ids.join(), { id, ids });
+  }
+  return [...prompts.values()];
+}
+
+export async function samplesOf(options: SampleOptions): Promise<Sample[]> {
+  const { policy, prompts, maxNewTokens, temperature = 1, stop = [], seed } = options;
+  const { decode = (ids: readonly number[]) => ids.join(' ') } = options;
+  if (prompts.length === 0) return [];
+  const ids = prompts.map((prompt) => prompt.ids);
+  const completions = await policy.sample({ prompts: ids, maxNewTokens, temperature, stop, seed });
+  return completions.map(({ prompt, ids, ended }: Completion) => ({
+    id: prompts[prompt]!.id,
+    prompt: decode(prompts[prompt]!.ids),
+    completion: decode(ids),
+    tokens: ids.length,
+    ended,
+  }));
+}
+
+/** One measurement before the first update and after the last. */
+export interface Change {
+  readonly before: number;
+  readonly after: number;
+}
+
+/** What a run has done, in a few numbers and completions. What was not measured is absent. */
+export interface Verdict {
+  readonly steps: number;
+  readonly loss?: Change;
+  /** Share of held-out pairs with chosen above rejected; the mean margin of their implicit rewards. */
+  readonly accuracy?: Change;
+  readonly margin?: Change;
+  /** Nats a held-out completion: KL(policy ‖ reference), KL(reference ‖ policy). */
+  readonly klExact?: Change;
+  readonly forwardKl?: Change;
+  /** Mean tokens of sampled completions. */
+  readonly completionTokens?: Change;
+  /** Of the same prompt with the same seed. */
+  readonly samples: readonly { readonly prompt: string; readonly before: string; readonly after: string }[];
+}
+
+/** What is measured at either end. */
+export interface Snapshot {
+  readonly metrics: Readonly<Record<string, number>>;
+  readonly samples: readonly Sample[];
+}
+
+export function verdictOf(
+  before: Snapshot,
+  after: Snapshot,
+  { steps, shown = 3 }: { steps: number; shown?: number },
+): Verdict {
+  const change = <Key extends string>(key: Key, name: string) => {
+    const [from, to] = [before.metrics[name], after.metrics[name]];
+    return (from === undefined || to === undefined ? {} : { [key]: { before: from, after: to } }) as {
+      [K in Key]?: Change;
+    };
+  };
+  const sampled = before.samples.length > 0 && after.samples.length === before.samples.length;
+  return {
+    steps,
+    ...change('loss', 'eval_loss'),
+    ...change('accuracy', 'eval_rewards/accuracies'),
+    ...change('margin', 'eval_rewards/margins'),
+    ...change('klExact', 'divergence/kl_exact'),
+    ...change('forwardKl', 'divergence/forward_kl'),
+    ...(sampled && { completionTokens: { before: meanTokens(before.samples), after: meanTokens(after.samples) } }),
+    samples: sampled
+      ? before.samples
+          .slice(0, shown)
+          .map(({ prompt, completion }, i) => ({ prompt, before: completion, after: after.samples[i]!.completion }))
+      : [],
+  };
+}
+
+function meanTokens(samples: readonly Sample[]): number {
+  return samples.reduce((sum, { tokens }) => sum + tokens, 0) / samples.length;
+}
