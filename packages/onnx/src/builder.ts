@@ -389,7 +389,7 @@ export class Builder {
   }
 }
 
-/** Attributes that are floats even when their value is whole. */
+/** Attributes that are floats even when their value is whole. ONNX holds them in float32: rounded here, all see one number. */
 const FLOAT_ATTRIBUTES = new Set([
   'alpha',
   'beta',
@@ -407,7 +407,9 @@ function attributesOf(attributes: Readonly<Record<string, AttributeInput>>): Rec
   for (const [key, value] of Object.entries(attributes)) {
     if (value === undefined) continue;
     if (typeof value === 'number') {
-      out[key] = FLOAT_ATTRIBUTES.has(key) ? { type: 'float', value } : { type: 'int', value: BigInt(value) };
+      out[key] = FLOAT_ATTRIBUTES.has(key)
+        ? { type: 'float', value: Math.fround(value) }
+        : { type: 'int', value: BigInt(value) };
     } else if (typeof value === 'string') out[key] = { type: 'string', value };
     else if (isNumbers(value)) out[key] = { type: 'ints', value: value.map(BigInt) };
     else out[key] = value;
