@@ -15,8 +15,14 @@ export interface Halves {
  * Cuts a differentiated graph into a forward and a backward graph, as AOT autograd does. Every output of a session is
  * copied once by the binding, so little is handed over: results of products; element-wise work, norms, softmaxes and
  * what is marked `recompute` are computed again in the backward graph.
+ *
+ * @param keep `nothing`: the backward graph computes the whole forward pass again, from the inputs alone.
  */
-export function cut({ graph, forwardNodes }: Joint, forwardOutputs: readonly string[]): Halves {
+export function cut(
+  { graph, forwardNodes }: Joint,
+  forwardOutputs: readonly string[],
+  keep: 'products' | 'nothing' = 'products',
+): Halves {
   const producers = new Map<string, Node>();
   const forward = graph.nodes.slice(0, forwardNodes);
   const backward = graph.nodes.slice(forwardNodes);
@@ -31,7 +37,7 @@ export function cut({ graph, forwardNodes }: Joint, forwardOutputs: readonly str
     const node = producers.get(name);
     if (node === undefined || again.has(node) || saved.has(name)) return;
     const op = ops.get(node.opType, node.domain);
-    if (node.recompute || op?.cheap) {
+    if (keep === 'nothing' || node.recompute || op?.cheap) {
       again.add(node);
       for (const input of node.inputs) need(input);
     } else saved.add(name);

@@ -54,13 +54,13 @@ export class Engine implements Policy {
 
   private constructor(
     opened: OpenedModel,
-    { threads = cpus().length, keepReference = false }: OpenOptions,
+    { threads = cpus().length, keepReference = false, keep = 'products' }: OpenOptions,
     dtype: 'float32' | 'float64',
   ) {
     this.#opened = opened;
     this.#model = opened.model;
     this.#dtype = dtype;
-    this.#passes = new Passes({ model: opened.model, dtype, lora: opened.lora, trained: opened.trained, threads });
+    this.#passes = new Passes({ model: opened.model, dtype, lora: opened.lora, trained: opened.trained, threads, keep });
     this.#reference = referenceOf(opened, keepReference);
     const count = (names: Iterable<string>) =>
       [...names].reduce((n, name) => n + opened.weights.get(name)!.data.length, 0);

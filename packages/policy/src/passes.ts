@@ -31,6 +31,8 @@ export interface PassesOptions {
   readonly threads: number;
   /** Most logits that are ever in memory at once; the head runs in chunks. Default 2^25: 128 MiB in float32. */
   readonly logitsAtOnce?: number;
+  /** What a forward pass hands to its backward pass (see `cut`). Default `products`. */
+  readonly keep?: 'products' | 'nothing';
 }
 
 const LOGITS_AT_ONCE = 2 ** 25;
@@ -95,7 +97,7 @@ export class Passes {
       wanted: [...inputs, ...new Set(looked.map(({ output }) => output))],
       accumulate: inputs,
     });
-    this.#halves = { ...cut(joint, ['hidden']), lookups: looked };
+    this.#halves = { ...cut(joint, ['hidden'], this.#options.keep), lookups: looked };
     return this.#halves;
   }
 
