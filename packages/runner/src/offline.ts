@@ -241,6 +241,7 @@ async function references({ run, task, events }: Setup): Promise<{ train: Rows; 
       policy,
       examples,
       scores,
+      name: of,
       folder: referenceFolder,
       ...(temperature === undefined ? {} : { temperature }),
       ...(tokenizer === undefined ? {} : { tokenizerHash: tokenizer.hash }),

@@ -14,6 +14,8 @@ export interface ReferenceOptions {
   readonly temperature?: number;
   /** Of the tokenizer that made the ids; absent where there is none. */
   readonly tokenizerHash?: string;
+  /** What the examples are, as part of the file's name. Default `rows`. */
+  readonly name?: string;
   /** The cache. Absent: nothing is kept. */
   readonly folder?: string;
   readonly signal?: AbortSignal;
@@ -53,7 +55,7 @@ const batchTokens = 2048;
  * they depend on, and read from there when they fit.
  */
 export async function referenceScores(options: ReferenceOptions): Promise<ReferenceTable> {
-  const { policy, examples, scores, temperature = 1, tokenizerHash = '', folder } = options;
+  const { policy, examples, scores, temperature = 1, tokenizerHash = '', name = 'rows', folder } = options;
   if (scores.length === 0) return {};
   const dataset = hashTrees(examples.map(({ tree }) => tree));
   const key: Key = {
@@ -64,7 +66,8 @@ export async function referenceScores(options: ReferenceOptions): Promise<Refere
     temperature,
   };
   const lengths = examples.flatMap(({ tree }) => lengthsOf(tree));
-  const file = folder === undefined ? undefined : join(folder, `${hashOf(canonical(key)).slice(0, 16)}${extension}`);
+  const file =
+    folder === undefined ? undefined : join(folder, `${name}-${hashOf(canonical(key)).slice(0, 16)}${extension}`);
   const cached = file === undefined ? undefined : await readCache(file, key, lengths, options);
   if (cached !== undefined) {
     options.onProgress?.({ done: examples.length, total: examples.length, cached: true });
@@ -150,11 +153,11 @@ async function readCache(
   file: string,
   key: Key,
   lengths: readonly number[],
-  { folder, onWarning }: ReferenceOptions,
+  { name = 'rows', folder, onWarning }: ReferenceOptions,
 ): Promise<Float64Array | undefined> {
   const bytes = await readFile(file).catch(() => undefined);
   if (bytes === undefined) {
-    const others = await otherKeys(folder!);
+    const others = await otherKeys(folder!, `${name}-`);
     const near = others.map((other) => differences(other, key)).sort((a, b) => a.length - b.length)[0];
     if (near !== undefined && near.length > 0) {
       onWarning?.(`the cached reference scores are of another ${near.join(' and ')}: they are computed anew`);
@@ -190,10 +193,10 @@ function differences(a: Key, b: Key): string[] {
     .map((name) => names[name]);
 }
 
-async function otherKeys(folder: string): Promise<Key[]> {
+async function otherKeys(folder: string, prefix: string): Promise<Key[]> {
   const names = await readdir(folder).catch(() => [] as string[]);
   const keys: Key[] = [];
-  for (const name of names.filter((name) => name.endsWith(extension) && !name.startsWith('.'))) {
+  for (const name of names.filter((name) => name.startsWith(prefix) && name.endsWith(extension))) {
     try {
       const bytes = await readFile(join(folder, name));
       keys.push((JSON.parse(bytes.subarray(0, bytes.indexOf('\n')).toString()) as Header).key);

@@ -99,8 +99,7 @@ async function objectiveParts(options: SelfCheckOptions, part: Part, tolerance: 
 async function divergencePart(options: SelfCheckOptions, part: Part, bound: number): Promise<CheckPart> {
   const { policy, temperature = 1 } = options;
   const { reverseKl } = await policy.score({ trees: part.trees, scores: ['reverseKl'], temperature });
-  let at = 0;
-  for (let i = 0; i < reverseKl!.length; i++) if (!(Math.abs(reverseKl![i]!) <= Math.abs(reverseKl![at]!))) at = i;
+  const at = worstOf(Array.from(reverseKl!, Math.abs));
   const got = reverseKl![at] ?? 0;
   return {
     name: 'divergence',
@@ -151,8 +150,7 @@ function worst(
 ): CheckPart {
   const scale = (row: number) => Math.max(1, Math.abs(expected[row]!));
   const errors = Array.from(expected, (value, row) => Math.abs(got[row]! - value) / scale(row));
-  // A number that is none compares false: it is the worst.
-  const row = errors.reduce((at, error, i) => (error <= errors[at]! ? at : i), 0);
+  const row = worstOf(errors);
   return {
     name,
     got: got[row]!,
@@ -161,6 +159,12 @@ function worst(
     bound: tolerance,
     row: rowId(part, row),
   };
+}
+
+/** Index of the largest error; a number that is none is larger than any. */
+function worstOf(errors: readonly number[]): number {
+  const size = (error: number) => (Number.isNaN(error) ? Number.POSITIVE_INFINITY : error);
+  return errors.reduce((at, error, i) => (size(error) > size(errors[at]!) ? i : at), 0);
 }
 
 function rowId(part: Part, row: number): string {
