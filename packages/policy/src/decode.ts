@@ -69,8 +69,8 @@ async function decode(
 ): Promise<Completion[]> {
   const { maxNewTokens, stop = [] } = request;
   const { contextLength, vocabularySize } = model.dimensions;
-  // Learned positions: the newest token needs none until another follows it.
-  const longest = model.rotary === undefined ? contextLength + 1 : contextLength;
+  // Learned positions end, though the newest token needs none until another follows it; rotations go on, as scoring does.
+  const longest = model.rotary === undefined ? contextLength + 1 : Number.POSITIVE_INFINITY;
   const stops = new Set(stop);
   const logprobs = new Map(rows.map((row) => [row, [] as number[]]));
   const ended = new Set<Row>();
