@@ -1,0 +1,245 @@
+import { writeFileSync } from 'node:fs';
+import { type Completion, Engine } from '@kelpie/policy';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { pick, type Truncation } from '../../packages/policy/src/pick.js';
+import { distance, openTiny, randomIds, randomOf, row, SEED, scratchFile, tinyModels, VOCABULARY } from './models.js';
+
+const random = randomOf('decode');
+/** Of several lengths: with 8 new tokens, each crosses the border of length-dependent rotations, 9, at its own time. */
+const prompts = [6, 2, 8, 5].map((length) => randomIds(random, length));
+const NEW = 8;
+
+const tolerances = { float64: 1e-10, float32: 1e-4 } as const;
+
+function logSoftmax(logits: ArrayLike<number>): number[] {
+  const x = Array.from(logits);
+  const top = Math.max(...x);
+  const log = top + Math.log(x.reduce((sum, value) => sum + Math.exp(value - top), 0));
+  return x.map((value) => value - log);
+}
+
+function argmax(x: readonly number[]): number {
+  return x.indexOf(Math.max(...x));
+}
+
+/** log p(· | ids), from the whole sequence at once. */
+async function next(engine: Engine, ids: readonly number[]): Promise<number[]> {
+  return logSoftmax((await engine.logits(ids)).subarray((ids.length - 1) * VOCABULARY));
+}
+
+const idsOf = (completions: readonly Completion[]) => completions.map(({ ids }) => ids);
+
+for (const model of tinyModels) {
+  for (const dtype of ['float64', 'float32'] as const) {
+    if (dtype === 'float64' && model.float32Only) continue;
+    describe(`${model.name}, ${dtype}, seed ${SEED}`, () => {
+      let engine: Engine;
+      beforeAll(async () => {
+        engine = await openTiny(model, { dtype });
+      });
+      afterAll(() => engine.dispose());
+
+      test("the sampler's log-probabilities are the model's at each beginning", async () => {
+        const sampled = await engine.sample({ prompts, completions: 2, maxNewTokens: NEW, seed: SEED });
+        expect(sampled.map(({ prompt }) => prompt)).toEqual([0, 0, 1, 1, 2, 2, 3, 3]);
+        for (const { prompt, ids, logprobs, ended } of sampled) {
+          expect(ended).toBe(false);
+          expect(ids).toHaveLength(NEW);
+          const expected: number[] = [];
+          for (const [t, id] of ids.entries()) {
+            expected.push((await next(engine, [...prompts[prompt]!, ...ids.slice(0, t)]))[id]!);
+          }
+          expect(distance(logprobs, expected)).toBeLessThan(tolerances[dtype]);
+        }
+      });
+
+      test("the sampler's log-probabilities are the scorer's", async () => {
+        // A whole row takes the angles of its own length: where these change on the way, the row is scored token by token.
+        const sampled = await engine.sample({ prompts, completions: 2, maxNewTokens: NEW, seed: SEED + 1 });
+        for (const { prompt, ids, logprobs } of sampled) {
+          const start = prompts[prompt]!.length;
+          const path = [...prompts[prompt]!, ...ids];
+          const { border = Number.POSITIVE_INFINITY } = model;
+          const fits = path.length <= border ? ids.length : Math.max(0, border - start);
+          if (fits === 0) continue;
+          const { logprobs: scored } = await engine.score({
+            trees: [row(path.slice(0, start + fits), start)],
+            scores: ['logprobs'],
+          });
+          expect(distance(logprobs.subarray(0, fits), scored!)).toBeLessThan(tolerances[dtype]);
+        }
+      });
+
+      test('greedy takes the most probable token of the scored row', async () => {
+        const sampled = await engine.sample({ prompts, maxNewTokens: NEW, temperature: 0 });
+        for (const { prompt, ids } of sampled) {
+          for (const [t, id] of ids.entries()) {
+            const p = await next(engine, [...prompts[prompt]!, ...ids.slice(0, t)]);
+            expect(p[id]).toBeGreaterThan(p[argmax(p)]! - tolerances[dtype]);
+          }
+        }
+      });
+
+      test('a completion does not depend on what it is decoded beside', async () => {
+        const request = { maxNewTokens: NEW, seed: SEED, temperature: 1.3 } as const;
+        const four = idsOf(await engine.sample({ ...request, prompts, completions: 4 }));
+        expect(new Set(four.map((ids) => ids.join())).size).toBeGreaterThan(8);
+        const two = idsOf(await engine.sample({ ...request, prompts, completions: 2 }));
+        expect(two).toEqual(four.filter((_, i) => i % 4 < 2));
+        const first = idsOf(await engine.sample({ ...request, prompts: [prompts[0]!], completions: 4 }));
+        expect(first).toEqual(four.slice(0, 4));
+        const others = [prompts[0]!, [1], prompts[2]!.slice(1), prompts[3]!];
+        const beside = idsOf(await engine.sample({ ...request, prompts: others, completions: 4 }));
+        expect(beside.slice(0, 4)).toEqual(four.slice(0, 4));
+        expect(beside.slice(12)).toEqual(four.slice(12));
+        // More than are decoded at once.
+        const many = idsOf(await engine.sample({ ...request, prompts, completions: 40 }));
+        expect(many.filter((_, i) => i % 40 < 4)).toEqual(four);
+        const again = idsOf(await engine.sample({ ...request, prompts, completions: 4 }));
+        expect(again).toEqual(four);
+        const otherSeed = idsOf(await engine.sample({ ...request, prompts, completions: 4, seed: SEED + 1 }));
+        expect(otherSeed).not.toEqual(four);
+      });
+
+      test('a stop token ends a completion, stays in it and changes nothing before it', async () => {
+        const request = { prompts, completions: 4, maxNewTokens: NEW, seed: SEED } as const;
+        const free = await engine.sample(request);
+        const stop = [free[0]!.ids[2]!, free[5]!.ids[5]!];
+        const stopped = await engine.sample({ ...request, stop });
+        expect(stopped.some(({ ended }) => ended)).toBe(true);
+        stopped.forEach(({ ids, logprobs, ended }, i) => {
+          const end = free[i]!.ids.findIndex((id) => stop.includes(id));
+          expect(ended).toBe(end >= 0);
+          expect(ids).toEqual(end < 0 ? free[i]!.ids : free[i]!.ids.slice(0, end + 1));
+          expect(distance(logprobs, free[i]!.logprobs.subarray(0, ids.length))).toBeLessThan(tolerances[dtype]);
+        });
+      });
+    });
+  }
+}
+
+// --- truncation --------------------------------------------------------------------------------------------------
+
+/** Probabilities after transformers' processors, in their order, each written as its definition. */
+function truncated(logits: readonly number[], { temperature = 1, topK = 0, topP = 1, minP = 0 }: Truncation): number[] {
+  const normalised = (p: readonly number[]) => p.map((x) => x / p.reduce((a, b) => a + b, 0));
+  let p = logSoftmax(logits.map((x) => x / temperature)).map(Math.exp);
+  // Fewer than k are larger.
+  if (topK > 0) p = normalised(p.map((x) => (p.filter((y) => y > x).length < topK ? x : 0)));
+  // The larger ones do not hold that much yet.
+  if (topP < 1) p = normalised(p.map((x) => (p.filter((y) => y > x).reduce((a, b) => a + b, 0) < topP ? x : 0)));
+  if (minP > 0) p = normalised(p.map((x) => (x >= minP * Math.max(...p) ? x : 0)));
+  return p;
+}
+
+const truncations: readonly Truncation[] = [
+  {},
+  { temperature: 0.5 },
+  ...[1, 2, 5, VOCABULARY, VOCABULARY + 5].map((topK) => ({ topK })),
+  ...[0.01, 0.3, 0.9, 0.999].map((topP) => ({ topP })),
+  ...[0.001, 0.05, 0.5, 1].map((minP) => ({ minP })),
+  { temperature: 2, topK: 9, topP: 0.8, minP: 0.1 },
+  { temperature: 0.7, topK: 4, topP: 0.6 },
+];
+
+describe(`what truncation keeps, seed ${SEED}`, () => {
+  test.each(truncations)('%o', (truncation) => {
+    const draw = randomOf('truncation');
+    for (let trial = 0; trial < 50; trial++) {
+      const logits = Array.from({ length: VOCABULARY }, () => 8 * (draw() - 0.5));
+      const p = truncated(logits, truncation);
+      // Inverse of the distribution function: each kept token at both ends and the middle of its own stretch.
+      let below = 0;
+      p.forEach((x, id) => {
+        if (x === 0) return;
+        for (const part of [1e-6, 0.5, 1 - 1e-6]) expect(pick(logits, truncation, () => below + part * x)).toBe(id);
+        below += x;
+      });
+      expect(p[pick(logits, truncation, () => 1 - 2 ** -53)]).toBeGreaterThan(0);
+    }
+  });
+
+  test('a model samples from the kept tokens alone, and from all of them', async () => {
+    const engine = await openTiny(tinyModels[0]!);
+    const [prompt] = prompts;
+    const logits = Array.from((await engine.logits(prompt!)).subarray((prompt!.length - 1) * VOCABULARY));
+    const untruncated = logSoftmax(logits);
+    for (const truncation of [{ topK: 3, temperature: 1.5 }, { topP: 0.7 }, { minP: 0.2 }, { topK: 6, minP: 0.1 }]) {
+      const p = truncated(logits, truncation);
+      const drawn = await engine.sample({
+        prompts: [prompt!],
+        completions: 600,
+        maxNewTokens: 1,
+        seed: SEED,
+        ...truncation,
+      });
+      const counts = new Float64Array(VOCABULARY);
+      for (const { ids, logprobs } of drawn) {
+        counts[ids[0]!] = counts[ids[0]!]! + 1;
+        // Of the distribution at temperature 1 with nothing cut off.
+        expect(logprobs[0]).toBeCloseTo(untruncated[ids[0]!]!, 9);
+      }
+      p.forEach((x, id) => {
+        if (x === 0) expect(counts[id]).toBe(0);
+        // Five standard deviations.
+        else expect(Math.abs(counts[id]! / 600 - x)).toBeLessThan(5 * Math.sqrt((x * (1 - x)) / 600) + 1e-9);
+      });
+    }
+    await engine.dispose();
+  });
+});
+
+// --- ends of the context -----------------------------------------------------------------------------------------
+
+test.each(tinyModels.filter(({ border }) => border !== undefined))(
+  '$name: decoding goes on where the angles change, and beyond the context length',
+  async (model) => {
+    const engine = await openTiny(model);
+    const [completion] = await engine.sample({ prompts: [prompts[0]!], maxNewTokens: 70, seed: SEED });
+    expect(completion!.ids).toHaveLength(70);
+    const path = [...prompts[0]!, ...completion!.ids];
+    expect(completion!.logprobs.at(-1)).toBeCloseTo((await next(engine, path.slice(0, -1)))[path.at(-1)!]!, 10);
+    await engine.dispose();
+  },
+);
+
+test('learned positions: the last token needs none', async () => {
+  const file = scratchFile('config.json');
+  const config = {
+    model_type: 'gpt2',
+    vocab_size: 5,
+    n_embd: 8,
+    n_layer: 1,
+    n_head: 2,
+    n_positions: 6,
+    initializer_range: 0.5,
+  };
+  writeFileSync(file, JSON.stringify(config));
+  const engine = await Engine.open({ init: { config: file, seed: SEED }, dtype: 'float64', threads: 1 });
+  const sampled = await engine.sample({
+    prompts: [
+      [1, 2],
+      [1, 2, 3, 4, 0, 1],
+    ],
+    maxNewTokens: 20,
+    seed: SEED,
+  });
+  expect(sampled.map(({ ids }) => ids.length)).toEqual([5, 1]);
+  for (const [i, start] of [2, 6].entries()) {
+    const ids = [
+      ...[
+        [1, 2],
+        [1, 2, 3, 4, 0, 1],
+      ][i]!,
+      ...sampled[i]!.ids,
+    ];
+    const { logprobs } = await engine.score({ trees: [row(ids, start)], scores: ['logprobs'] });
+    expect(distance(logprobs!, sampled[i]!.logprobs)).toBeLessThan(1e-10);
+    await expect(engine.score({ trees: [row([...ids, 0])], scores: ['logprobs'] })).rejects.toThrow('8 tokens');
+  }
+  const { scores, pullback } = await engine.vjp({ trees: [row([1, 2, 3, 4, 0, 1, 2])], scores: ['logprobs'] });
+  await pullback({ logprobs: scores.logprobs!.map(() => 1) });
+  const gradients = await engine.gradients();
+  expect([...gradients.values()].every(({ data }) => data.every(Number.isFinite))).toBe(true);
+  await engine.dispose();
+});
