@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { defineObjective, dpo, type Objective, sft } from '@kelpie/objectives';
+import { dpo, type Needs, sft } from '@kelpie/objectives';
 import { describe, expect, it } from 'vitest';
 import { memory } from './loggers/index.js';
 import { jsonl } from './loggers/jsonl.js';
@@ -7,7 +7,7 @@ import { type OfflineRun, trainOffline } from './offline.js';
 import { altered, scratch, tinyOptions, tinyPairs, tinyPolicy, tinyTexts } from './testing/tiny.js';
 
 const place = scratch();
-const objective = dpo as unknown as Objective;
+const objective = dpo;
 
 /** The same pairs as one loss that must see the whole step. */
 const wholeDpo = { ...objective, separable: false };
@@ -51,7 +51,7 @@ describe('the offline loop', () => {
     expect(pairs.result.verdict).toMatchObject({ steps: 6, accuracy: { after: 1 } });
     expect(pairs.result.metrics['divergence/kl_exact']).toBeGreaterThan(0);
     const texts = await train('falls-sft', {
-      objective: sft as unknown as Objective,
+      objective: sft,
       examples: tinyTexts(24),
       heldout: tinyTexts(6, 100),
     });
@@ -124,13 +124,8 @@ describe('the offline loop', () => {
     await expect(train('taken', other)).rejects.toThrow('`options.learningRate`: 0.01 in the checkpoint, 0.02 now');
     const loose = { resume: true, options: { ...tinyOptions, saveEvery: 3 } };
     expect((await train('taken', loose)).result.stopped).toBe(false);
-    const online = defineObjective({
-      ...dpo,
-      needs: { policy: ['logprobs'], reference: [], old: ['logprobs'] },
-      options: {},
-      needsOf: () => ({ policy: ['logprobs'], reference: [], old: ['logprobs'] }),
-      evaluate: () => ({ loss: 0, metrics: {}, cotangents: {} }),
-    } as never) as unknown as Objective;
+    const needsOf = (): Needs => ({ policy: ['logprobs'], reference: [], old: ['logprobs'] });
+    const online = { ...dpo, needsOf };
     await expect(train('online', { objective: online })).rejects.toMatchObject({ code: 'objective-not-offline' });
     await expect(train('odd', { options: { learningRate: -1 } })).rejects.toMatchObject({ code: 'bad-option' });
   });

@@ -1,4 +1,4 @@
-import { dpo, type Objective } from '@kelpie/objectives';
+import { dpo } from '@kelpie/objectives';
 import type { Policy, ScoreRequest } from '@kelpie/policy';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { trainOffline } from './offline.js';
@@ -8,7 +8,7 @@ import { type CheckPart, selfCheck, selfCheckError } from './self-check.js';
 import { altered, scratch, tinyOptions, tinyPairs, tinyPolicy } from './testing/tiny.js';
 
 const place = scratch();
-const objective = dpo as unknown as Objective;
+const objective = dpo;
 let policy: Policy;
 let rows: Rows;
 beforeAll(async () => {
