@@ -192,7 +192,7 @@ const softmaxes = (op: string): Spec[] => [
   { op, inputs: [x([5, 7, 4])], attributes: { axis: 1 } },
   { op, inputs: [x([5, 4])], attributes: { axis: 0 } },
   { op, inputs: [x([2, 5, 1, 3])], attributes: { axis: -1 } },
-  { op, inputs: [x([2, 3], 500, 600)] },
+  { op, inputs: [x([2, 3], 500, 503)] },
 ];
 
 const normalizations = (
@@ -239,15 +239,15 @@ export const specs: readonly Spec[] = [
   ...unary('Softplus', x, noFloat64),
   { op: 'Softplus', ...noFloat64, inputs: [x([2, 3], -40, 40)] },
   ...unary('Gelu', x, noFloat64),
-  ...unary('Gelu', x, { attributes: { approximate: 'tanh' }, float64: 1e-8 }),
+  ...unary('Gelu', x, { attributes: { approximate: 'tanh' }, float64: 1e-6 }),
   ...unary('Gelu', x, { attributes: { approximate: 'none' }, ...noFloat64 }),
   ...unary('QuickGelu', x, { ...noFloat64, domain: 'com.microsoft' }),
   ...unary('QuickGelu', x, { ...noFloat64, domain: 'com.microsoft', attributes: { alpha: 1 } }),
-  ...unary('FastGelu', x, { domain: 'com.microsoft', float64: 2e-7 }).filter(
+  ...unary('FastGelu', x, { domain: 'com.microsoft', float64: 1e-6 }).filter(
     ({ inputs: [a] }) => a?.kind === 'float' && a.shape.length > 0,
   ),
-  { op: 'FastGelu', domain: 'com.microsoft', float64: 2e-7, inputs: [x([5, 7, 3]), x([3])] },
-  { op: 'FastGelu', domain: 'com.microsoft', float64: 2e-7, inputs: [x([2, 3]), x([3])] },
+  { op: 'FastGelu', domain: 'com.microsoft', float64: 1e-6, inputs: [x([5, 7, 3]), x([3])] },
+  { op: 'FastGelu', domain: 'com.microsoft', float64: 1e-6, inputs: [x([2, 3]), x([3])] },
   ...unary('Clip', distinct),
   { op: 'Clip', inputs: [distinct([5, 3]), number(-0.72), number(0.81)] },
   { op: 'Clip', inputs: [x([2, 3]), x([], -1, -0.9), x([], 0.9, 1)] },
@@ -304,7 +304,7 @@ export const specs: readonly Spec[] = [
   ...reduce('ReduceMin', distinct),
   ...unreduced('ReduceMin', distinct),
   ...reduce('ReduceLogSumExp'),
-  { op: 'ReduceLogSumExp', inputs: [x([2, 3], 500, 600), ints(-1)] },
+  { op: 'ReduceLogSumExp', inputs: [x([2, 3], 500, 503), ints(-1)] },
   ...reduce('ReduceSumSquare'),
   ...reduce('ReduceL1', distinct),
   ...reduce('ReduceL2'),
