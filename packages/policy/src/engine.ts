@@ -60,7 +60,14 @@ export class Engine implements Policy {
     this.#opened = opened;
     this.#model = opened.model;
     this.#dtype = dtype;
-    this.#passes = new Passes({ model: opened.model, dtype, lora: opened.lora, trained: opened.trained, threads, keep });
+    this.#passes = new Passes({
+      model: opened.model,
+      dtype,
+      lora: opened.lora,
+      trained: opened.trained,
+      threads,
+      keep,
+    });
     this.#reference = referenceOf(opened, keepReference);
     const count = (names: Iterable<string>) =>
       [...names].reduce((n, name) => n + opened.weights.get(name)!.data.length, 0);
