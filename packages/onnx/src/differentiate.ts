@@ -104,7 +104,7 @@ function pull(
         attributes: plain(node.attributes),
         opset: 1,
         inputs,
-        outputs: node.outputs.filter((name) => name !== '').map((name) => g.value(name)),
+        outputs: outputsOf(g, node),
         dy,
         wanted: node.inputs.map((name, i) => needs.has(name) && kindOf(op, i) === 'differentiable'),
         constant: (i) => g.constantOf(node.inputs[i] ?? ''),
@@ -112,6 +112,13 @@ function pull(
       g,
     ),
   );
+}
+
+/** Outputs in their places; one that is absent leaves a hole. */
+function outputsOf(g: Builder, node: Node): Value[] {
+  const outputs: Value[] = [];
+  for (const [i, name] of node.outputs.entries()) if (name !== '') outputs[i] = g.value(name);
+  return outputs;
 }
 
 function total(g: Builder, values: readonly Value[]): Value | undefined {

@@ -52,11 +52,11 @@ export function quotient(a: Dim, b: Dim): Dim | undefined {
   return format({ coefficient: x.coefficient / y.coefficient, symbols });
 }
 
-/** a + b; symbolic unless both are numbers. */
+/** a + b; a symbol of its own unless both are numbers. */
 export function sum(a: Dim, b: Dim): Dim {
   if (a === 0) return b;
   if (b === 0) return a;
-  return typeof a === 'number' && typeof b === 'number' ? a + b : `(${a}+${b})`;
+  return typeof a === 'number' && typeof b === 'number' ? a + b : `(${a}+${b})`.replaceAll('*', '·');
 }
 
 export function sameShape(a: readonly Dim[], b: readonly Dim[]): boolean {

@@ -25,6 +25,7 @@ export interface VjpContext {
   readonly opset: number;
   /** undefined = optional input that is absent. */
   readonly inputs: readonly (Value | undefined)[];
+  /** In their places; an output that is absent is a hole. */
   readonly outputs: readonly Value[];
   /** Cotangent of each output; undefined = zero. At least one is defined. */
   readonly dy: readonly (Value | undefined)[];

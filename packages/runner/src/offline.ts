@@ -231,7 +231,8 @@ function optimizerOptions({ beta1, beta2, eps, weightDecay, decay, maxGradNorm }
 }
 
 /** Before any saved state is restored: the reference is the policy as it was opened. */
-async function references({ run, task, events }: Setup): Promise<{ train: Rows; heldout: Rows } | undefined> {
+async function references(setup: Setup): Promise<{ train: Rows; heldout: Rows } | undefined> {
+  const { run, task, events } = setup;
   const { policy, objective, objectiveOptions, temperature } = task;
   const { examples, heldout = [], outFolder, referenceFolder = join(outFolder, 'reference'), signal, tokenizer } = run;
   const scores = [...objective.needsOf(objectiveOptions).reference] as ScoreName[];
@@ -242,6 +243,8 @@ async function references({ run, task, events }: Setup): Promise<{ train: Rows; 
       examples,
       scores,
       name: of,
+      // Held-out rows are scored in the batches they are evaluated in: before the first step every margin is exactly 0.
+      ...(of === 'heldout' && examples.length > 0 ? { batches: heldoutBatches(setup, examples) } : {}),
       folder: referenceFolder,
       ...(temperature === undefined ? {} : { temperature }),
       ...(tokenizer === undefined ? {} : { tokenizerHash: tokenizer.hash }),
@@ -258,11 +261,14 @@ async function references({ run, task, events }: Setup): Promise<{ train: Rows; 
   }
 }
 
-function heldoutParts({ options, task }: Setup, rows: Rows): Part[] {
-  const { length } = rows.examples;
-  if (length === 0) return [];
-  const whole = plan({ ...batching(options), examples: rows.examples, rowsPerStep: length, shuffle: false });
-  return whole.at(0).microBatches.map((indices) => partOf(task.objective.rows, rows, indices));
+function heldoutParts(setup: Setup, rows: Rows): Part[] {
+  if (rows.examples.length === 0) return [];
+  return heldoutBatches(setup, rows.examples).map((indices) => partOf(setup.task.objective.rows, rows, indices));
+}
+
+function heldoutBatches({ options }: Setup, examples: readonly Example[]): readonly (readonly number[])[] {
+  const whole = plan({ ...batching(options), examples, rowsPerStep: examples.length, shuffle: false });
+  return whole.at(0).microBatches;
 }
 
 /** Evaluates and tells; without a reference in memory it does without divergences, and says so once. */

@@ -16,6 +16,11 @@ export interface ReferenceOptions {
   readonly tokenizerHash?: string;
   /** What the examples are, as part of the file's name. Default `rows`. */
   readonly name?: string;
+  /**
+   * Examples computed together, each exactly once. Given where scores are compared with a policy's of the very same
+   * batches: at the start both are then equal to the last bit. Default: batches of a fixed number of tokens.
+   */
+  readonly batches?: readonly (readonly number[])[];
   /** The cache. Absent: nothing is kept. */
   readonly folder?: string;
   readonly signal?: AbortSignal;
@@ -31,6 +36,8 @@ interface Key {
   readonly dataset: string;
   readonly scores: readonly ScoreName[];
   readonly temperature: number;
+  /** Hash of the batches that were given; empty for the fixed ones. */
+  readonly batches: string;
 }
 
 interface Header {
@@ -64,6 +71,7 @@ export async function referenceScores(options: ReferenceOptions): Promise<Refere
     dataset,
     scores: scores.toSorted(),
     temperature,
+    batches: options.batches === undefined ? '' : hashOf(JSON.stringify(options.batches)),
   };
   const lengths = examples.flatMap(({ tree }) => lengthsOf(tree));
   const file =
@@ -92,38 +100,54 @@ async function compute(options: ReferenceOptions, key: Key, lengths: readonly nu
   const { policy, examples, signal, onProgress } = options;
   const scored = lengths.reduce((a, b) => a + b, 0);
   const flat = new Float64Array(scored * key.scores.length);
+  const starts = startsOf(examples);
   let done = 0;
-  let at = 0;
-  for (const batch of batches(examples)) {
+  for (const indices of options.batches ?? batches(examples)) {
     signal?.throwIfAborted();
+    const batch = indices.map((i) => examples[i]!);
     const trees = batch.map(({ tree }) => tree);
     const request = { trees, scores: key.scores, temperature: key.temperature };
     const result = await policy.score({ ...request, of: 'reference' });
     const grid = gridOf(trees);
     requireFinite({ ...grid, examples: batch }, scoresOf(result), { of: 'reference', step: 0 });
-    trees.flatMap(lengthsOf).forEach((length, row) => {
-      key.scores.forEach((name, s) => {
-        flat.set(result[name]!.subarray(row * result.tokens, row * result.tokens + length), s * scored + at);
-      });
-      at += length;
-    });
+    let row = 0;
+    for (const [b, i] of indices.entries()) {
+      let at = starts[i]!;
+      for (const length of lengthsOf(trees[b]!)) {
+        for (const [s, name] of key.scores.entries()) {
+          flat.set(result[name]!.subarray(row * result.tokens, row * result.tokens + length), s * scored + at);
+        }
+        at += length;
+        row++;
+      }
+    }
     done += batch.length;
     onProgress?.({ done, total: examples.length, cached: false });
   }
   return flat;
 }
 
-function* batches(examples: readonly Example[]): Generator<Example[]> {
-  let batch: Example[] = [];
+/** Where each example's scores begin. */
+function startsOf(examples: readonly Example[]): number[] {
+  let at = 0;
+  return examples.map(({ tree }) => {
+    const start = at;
+    at += lengthsOf(tree).reduce((a, b) => a + b, 0);
+    return start;
+  });
+}
+
+function* batches(examples: readonly Example[]): Generator<number[]> {
+  let batch: number[] = [];
   let longest = 0;
-  for (const example of examples) {
-    longest = Math.max(longest, treeTokens(example.tree));
+  for (const [i, { tree }] of examples.entries()) {
+    longest = Math.max(longest, treeTokens(tree));
     if (batch.length > 0 && (batch.length + 1) * longest > batchTokens) {
       yield batch;
       batch = [];
-      longest = treeTokens(example.tree);
+      longest = treeTokens(tree);
     }
-    batch.push(example);
+    batch.push(i);
   }
   if (batch.length > 0) yield batch;
 }
@@ -187,6 +211,7 @@ function differences(a: Key, b: Key): string[] {
     dataset: 'dataset',
     scores: 'set of scores',
     temperature: 'temperature',
+    batches: 'split into batches',
   };
   return (Object.keys(names) as (keyof Key)[])
     .filter((name) => canonical(a[name]) !== canonical(b[name]))
