@@ -1,0 +1,141 @@
+import type { Logger, RunEvent } from '@kelpie/runner';
+import { duration, figure, grouped, percent, signed, type Terminal } from './print.js';
+
+type Metrics = Readonly<Record<string, number>>;
+type StepEvent = Extract<RunEvent, { type: 'step' }>;
+
+/** What is shown of a step or an evaluation where the objective measures it, and how. */
+const shown: readonly { readonly key: string; readonly label: string; readonly text: (value: number) => string }[] = [
+  { key: 'rewards/margins', label: 'margin', text: (value) => signed(value) },
+  { key: 'rewards/accuracies', label: 'accuracy', text: (value) => percent(value) },
+];
+
+/** Tells a run to people: a bar that moves on a terminal, else a line every so often; evaluations as lines on either. */
+export class Progress implements Logger {
+  readonly name = 'progress';
+  readonly #terminal: Terminal;
+  readonly #divergence: boolean;
+  #steps = 0;
+  #first = 0;
+  /** Seconds of a step lately: the first ones all count, later ones fade. */
+  #pace = 0;
+  #mark = 0;
+
+  /** @param divergence whether the start is worth being compared with: random weights are not. */
+  constructor(terminal: Terminal, { divergence }: { readonly divergence: boolean }) {
+    this.#terminal = terminal;
+    this.#divergence = divergence;
+  }
+
+  log(event: RunEvent): void {
+    const { color, noteColor } = this.#terminal;
+    switch (event.type) {
+      case 'start':
+        this.#steps = event.steps;
+        this.#first = event.step;
+        if (event.resumed)
+          this.#terminal.print(labelled(color.dim, 'resume', `from the checkpoint of step ${event.step}`));
+        this.#terminal.print(
+          labelled(
+            color.dim,
+            'run',
+            `${event.steps} steps, ${event.stepsPerEpoch} a pass over ${grouped(event.examples)} rows; ${grouped(event.heldout)} held out`,
+          ),
+        );
+        break;
+      case 'reference-progress':
+        this.#reference(event);
+        break;
+      case 'self-check':
+        this.#terminal.status('');
+        this.#terminal.print(labelled(color.dim, 'check', event.text.replace(/^self-check /, '')));
+        break;
+      case 'step':
+        this.#step(event);
+        break;
+      case 'evaluation':
+        this.#terminal.status('');
+        this.#terminal.print(
+          labelled(color.dim, 'held out', `${at(event.step)}  ${evaluated(event.metrics, this.#divergence)}`),
+        );
+        break;
+      case 'checkpoint':
+        this.#terminal.note(noteColor.dim(`checkpoint ${event.folder}`));
+        break;
+      case 'warning':
+        this.#terminal.note(`${noteColor.yellow('warning:')} ${event.message}`);
+        break;
+      case 'end':
+        this.#terminal.status('');
+        break;
+    }
+  }
+
+  #reference({ of, done, total, cached }: Extract<RunEvent, { type: 'reference-progress' }>): void {
+    if (total === 0) return;
+    const what = `reference scores of ${grouped(total)} ${of === 'train' ? 'rows' : 'held-out rows'}`;
+    if (done < total) this.#terminal.status(this.#terminal.noteColor.dim(`${what}: ${percent(done / total)}`));
+    else {
+      this.#terminal.status('');
+      this.#terminal.print(
+        labelled(this.#terminal.color.dim, 'reference', `${what}${cached ? ', from an earlier run' : ''}`),
+      );
+    }
+  }
+
+  #step(event: StepEvent): void {
+    const { step, loss, metrics, timing } = event;
+    this.#pace += (timing.seconds - this.#pace) * Math.max(0.05, 1 / (step - this.#first));
+    const left = this.#pace * (this.#steps - step);
+    const facts = [
+      `loss ${figure(loss)}`,
+      ...shown.flatMap(({ key, label, text }) =>
+        metrics[key] === undefined ? [] : [`${label} ${text(metrics[key])}`],
+      ),
+      `${grouped(timing.tokensPerSecond)} tokens/s`,
+      `${duration(left)} left`,
+    ];
+    const head = `step ${String(step).padStart(String(this.#steps).length)}/${this.#steps}`;
+    if (this.#terminal.live) this.#terminal.status(this.#bar(step / this.#steps, head, facts));
+    else if (this.#due(step)) this.#terminal.note(`${head}  ${facts.join('  ')}`);
+  }
+
+  /** Twenty lines a run, and the first. */
+  #due(step: number): boolean {
+    const mark = Math.floor((20 * step) / this.#steps);
+    const due = mark > this.#mark || step === this.#first + 1;
+    this.#mark = mark;
+    return due;
+  }
+
+  /** As many facts as the terminal is wide; the bar takes what is left. */
+  #bar(share: number, head: string, facts: readonly string[]): string {
+    const { noteColor, liveWidth } = this.#terminal;
+    const room = liveWidth - 1;
+    let text = head;
+    for (const fact of facts) if (text.length + 2 + fact.length + 12 <= room) text += `  ${fact}`;
+    const width = Math.min(24, room - text.length - 2);
+    if (width < 4) return text.slice(0, room);
+    const full = Math.round(width * share);
+    return `${noteColor.cyan('━'.repeat(full))}${noteColor.dim('─'.repeat(width - full))}  ${text}`;
+  }
+}
+
+/** A line with its kind in front, in a column of its own. */
+export function labelled(dim: (text: string) => string, label: string, text: string): string {
+  return `${dim(label.padEnd(11))}${text.replaceAll('\n', `\n${' '.repeat(11)}`)}`;
+}
+
+const at = (step: number) => (step === 0 ? 'before training:' : `at step ${step}:`);
+
+function evaluated(metrics: Metrics, divergence: boolean): string {
+  const facts = [
+    metrics.eval_loss === undefined ? [] : [`loss ${figure(metrics.eval_loss)}`],
+    ...shown.map(({ key, label, text }) => {
+      const value = metrics[`eval_${key}`];
+      return value === undefined ? [] : [`${label} ${text(value)}`];
+    }),
+    !divergence || metrics['divergence/kl_exact'] === undefined ? [] : [`KL ${figure(metrics['divergence/kl_exact'])}`],
+  ];
+  return facts.flat().join('  ');
+}

@@ -1,0 +1,60 @@
+import type { Change, Verdict } from '@kelpie/runner';
+import { figure, percent, signed, type Terminal, table, wrap } from './print.js';
+
+interface Measure {
+  readonly label: string;
+  readonly of: (verdict: Verdict) => Change | undefined;
+  readonly text: (value: number) => string;
+  /** Nothing to compare with before the first step: policy and reference are one. */
+  readonly onlyAfter?: boolean;
+  /** A distance from the start, which random weights are not worth. */
+  readonly fromStart?: boolean;
+}
+
+const measures: readonly Measure[] = [
+  { label: 'held-out loss', of: ({ loss }) => loss, text: (value) => figure(value) },
+  { label: 'held-out reward accuracy', of: ({ accuracy }) => accuracy, text: percent, onlyAfter: true },
+  { label: 'held-out reward margin', of: ({ margin }) => margin, text: (value) => signed(value), onlyAfter: true },
+  {
+    label: 'divergence KL(policy ‖ start), nats a completion',
+    of: ({ klExact }) => klExact,
+    text: (value) => figure(value),
+    onlyAfter: true,
+    fromStart: true,
+  },
+  {
+    label: 'length of a completion, tokens',
+    of: ({ completionTokens }) => completionTokens,
+    text: (value) => value.toFixed(1),
+  },
+];
+
+/** What a run has done: a few numbers, and the same prompts completed before and after. */
+export function verdictText(
+  verdict: Verdict,
+  terminal: Terminal,
+  { divergence }: { readonly divergence: boolean },
+): string {
+  const { width, color } = terminal;
+  const rows = measures.flatMap(({ label, of, text, onlyAfter, fromStart }) => {
+    const change = of(verdict);
+    return change === undefined || (fromStart && !divergence)
+      ? []
+      : [[label, onlyAfter ? '' : text(change.before), text(change.after)]];
+  });
+  const columns = [
+    { title: `after ${verdict.steps} steps` },
+    { title: 'before', align: 'right' as const },
+    { title: 'after', align: 'right' as const },
+  ];
+  const samples = verdict.samples.map(({ prompt, before, after }) => {
+    const line = (label: string, text: string) =>
+      `  ${color.dim(label.padEnd(8))}${wrap(text.trim(), width - 10, ' '.repeat(10))}`;
+    return [
+      color.bold(wrap(prompt || '(from the beginning)', width)),
+      line('before', before),
+      line('after', after),
+    ].join('\n');
+  });
+  return [...(rows.length > 0 ? [table(columns, rows, { width, color })] : []), ...samples].join('\n\n');
+}
