@@ -125,7 +125,7 @@ describe('train', () => {
     expect(out).toMatch(/held out {3}at step 3: {2}loss [\d.]+ {2}margin \S+ {2}accuracy \S+ % {2}KL [\d.]+/);
     expect(out).toMatch(/divergence KL\(policy ‖ start\), nats a completion +[\d.]+\n/);
     expect(out.match(/^ {2}before /gm)).toHaveLength(3);
-    expect(out).toMatch(/try it +kelpie generate --model ROOT\/told\/model --prompt 'Last night/);
+    expect(out).toMatch(/try it\n {2}kelpie generate --model ROOT\/told\/model --prompt 'Last night/);
   });
 
   it('goes on from a checkpoint to the very weights of a run that was never stopped', async () => {
@@ -161,7 +161,7 @@ describe('train', () => {
   it('trains an adapter that generate opens', async () => {
     const { code, out, err } = await kelpie([...dpoArgv(at('lora')), '--max-steps', '2', '--lora', '4']);
     expect(code, err).toBe(0);
-    expect(out).toMatch(/try it +kelpie generate --model ROOT\/base\/model --adapter ROOT\/lora\/model --prompt/);
+    expect(out).toMatch(/try it\n {2}kelpie generate --model ROOT\/base\/model --adapter ROOT\/lora\/model --prompt/);
     expect(existsSync(at('lora', 'model', 'adapter_model.safetensors'))).toBe(true);
     const given = await kelpie([
       'generate',

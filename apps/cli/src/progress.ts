@@ -1,8 +1,5 @@
-import type { Logger, RunEvent } from '@kelpie/runner';
-import { duration, figure, grouped, percent, signed, type Terminal } from './print.js';
-
-type Metrics = Readonly<Record<string, number>>;
-type StepEvent = Extract<RunEvent, { type: 'step' }>;
+import type { EventOf, Logger, RunEvent } from '@kelpie/runner';
+import { duration, figure, grouped, percent, signed, type Terminal, wrap } from './print.js';
 
 /** What is shown of a step or an evaluation where the objective measures it, and how. */
 const shown: readonly { readonly key: string; readonly label: string; readonly text: (value: number) => string }[] = [
@@ -28,16 +25,16 @@ export class Progress implements Logger {
   }
 
   log(event: RunEvent): void {
-    const { color, noteColor } = this.#terminal;
+    const { noteColor } = this.#terminal;
     switch (event.type) {
       case 'start':
         this.#steps = event.steps;
         this.#first = event.step;
         if (event.resumed)
-          this.#terminal.print(labelled(color.dim, 'resume', `from the checkpoint of step ${event.step}`));
+          this.#terminal.print(labelled(this.#terminal, 'resume', `from the checkpoint of step ${event.step}`));
         this.#terminal.print(
           labelled(
-            color.dim,
+            this.#terminal,
             'run',
             `${event.steps} steps, ${event.stepsPerEpoch} a pass over ${grouped(event.examples)} rows; ${grouped(event.heldout)} held out`,
           ),
@@ -48,7 +45,8 @@ export class Progress implements Logger {
         break;
       case 'self-check':
         this.#terminal.status('');
-        this.#terminal.print(labelled(color.dim, 'check', event.text.replace(/^self-check /, '')));
+        this.#terminal.print(labelled(this.#terminal, 'check', event.text.replace(/^self-check /, '')));
+        this.#busy('measuring the start');
         break;
       case 'step':
         this.#step(event);
@@ -56,8 +54,10 @@ export class Progress implements Logger {
       case 'evaluation':
         this.#terminal.status('');
         this.#terminal.print(
-          labelled(color.dim, 'held out', `${at(event.step)}  ${evaluated(event.metrics, this.#divergence)}`),
+          labelled(this.#terminal, 'held out', `${at(event.step)}  ${evaluated(event, this.#divergence)}`),
         );
+        if (event.step === 0) this.#busy('completing prompts');
+        if (event.step === this.#steps) this.#busy('completing prompts, writing the model');
         break;
       case 'checkpoint':
         this.#terminal.note(noteColor.dim(`checkpoint ${event.folder}`));
@@ -71,19 +71,23 @@ export class Progress implements Logger {
     }
   }
 
-  #reference({ of, done, total, cached }: Extract<RunEvent, { type: 'reference-progress' }>): void {
+  #reference({ of, done, total, cached }: EventOf<'reference-progress'>): void {
     if (total === 0) return;
-    const what = `reference scores of ${grouped(total)} ${of === 'train' ? 'rows' : 'held-out rows'}`;
-    if (done < total) this.#terminal.status(this.#terminal.noteColor.dim(`${what}: ${percent(done / total)}`));
-    else {
-      this.#terminal.status('');
-      this.#terminal.print(
-        labelled(this.#terminal.color.dim, 'reference', `${what}${cached ? ', from an earlier run' : ''}`),
-      );
+    const rows = `${grouped(total)} ${of === 'train' ? 'rows' : 'held-out rows'}`;
+    if (done < total) {
+      this.#busy(`scoring ${rows} by the reference, ${percent(done / total)}`);
+      return;
     }
+    this.#terminal.status('');
+    this.#terminal.print(labelled(this.#terminal, 'reference', `${rows} scored${cached ? ' by an earlier run' : ''}`));
   }
 
-  #step(event: StepEvent): void {
+  /** What a live line says between the steps. */
+  #busy(what: string): void {
+    this.#terminal.status(this.#terminal.noteColor.dim(`${what} ...`));
+  }
+
+  #step(event: EventOf<'step'>): void {
     const { step, loss, metrics, timing } = event;
     this.#pace += (timing.seconds - this.#pace) * Math.max(0.05, 1 / (step - this.#first));
     const left = this.#pace * (this.#steps - step);
@@ -121,21 +125,28 @@ export class Progress implements Logger {
   }
 }
 
-/** A line with its kind in front, in a column of its own. */
-export function labelled(dim: (text: string) => string, label: string, text: string): string {
-  return `${dim(label.padEnd(11))}${text.replaceAll('\n', `\n${' '.repeat(11)}`)}`;
+/** Lines with their kind in front, in a column of its own. */
+export function labelled({ color, width }: Terminal, label: string, text: string): string {
+  const indent = ' '.repeat(labelWidth);
+  const lines = text.split('\n').map((line) => wrap(line, width - labelWidth, `${indent}  `));
+  return `${color.dim(label.padEnd(labelWidth))}${lines.join(`\n${indent}`)}`;
 }
+
+const labelWidth = 11;
 
 const at = (step: number) => (step === 0 ? 'before training:' : `at step ${step}:`);
 
-function evaluated(metrics: Metrics, divergence: boolean): string {
+/** Before training policy and reference are one: only the loss says something. */
+function evaluated({ step, metrics }: EventOf<'evaluation'>, divergence: boolean): string {
+  const compared = step === 0 ? [] : shown;
+  const kl = divergence && step > 0 ? metrics['divergence/kl_exact'] : undefined;
   const facts = [
     metrics.eval_loss === undefined ? [] : [`loss ${figure(metrics.eval_loss)}`],
-    ...shown.map(({ key, label, text }) => {
+    ...compared.map(({ key, label, text }) => {
       const value = metrics[`eval_${key}`];
       return value === undefined ? [] : [`${label} ${text(value)}`];
     }),
-    !divergence || metrics['divergence/kl_exact'] === undefined ? [] : [`KL ${figure(metrics['divergence/kl_exact'])}`],
+    kl === undefined ? [] : [`KL ${figure(kl)}`],
   ];
   return facts.flat().join('  ');
 }

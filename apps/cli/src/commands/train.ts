@@ -201,7 +201,7 @@ function introduce({ name, title }: Objective, { info }: Policy, { model, init }
   const start = model ?? `new, from ${init}`;
   terminal.print(`${color.bold(`kelpie train ${name}`)}  ${title}`);
   const facts = `${modelType}, ${grouped(parameters)} parameters${trained}, context ${contextLength} tokens`;
-  terminal.print(labelled(color.dim, 'model', `${start}\n${facts}`));
+  terminal.print(labelled(terminal, 'model', `${start}\n${facts}`));
   if (unknownConfigKeys.length === 0) return;
   terminal.note(`${noteColor.yellow('warning:')} not used of config.json: ${unknownConfigKeys.join(', ')}`);
 }
@@ -221,11 +221,10 @@ interface Ending {
 }
 
 function conclude({ verdict }: OfflineResult, { flags, saved, prompt }: Ending, terminal: Terminal): void {
-  const { color } = terminal;
   if (verdict !== undefined)
     terminal.print(`\n${verdictText(verdict, terminal, { divergence: flags.init === undefined })}`);
-  terminal.print(`\n${labelled(color.dim, 'saved', saved)}`);
-  terminal.print(labelled(color.dim, 'try it', command(tryIt(saved, flags, prompt))));
+  terminal.print(`\n${labelled(terminal, 'saved', saved)}`);
+  terminal.print(`${terminal.color.dim('try it')}\n  ${command(tryIt(saved, flags, prompt))}`);
 }
 
 const command = (argv: readonly string[]): string => `kelpie ${argv.map(shellQuote).join(' ')}`;
@@ -324,7 +323,7 @@ async function readRows(
     const { examples, report } = await (objective.rows === 'single'
       ? loadTexts(flags, source)
       : loadPairs(flags, source));
-    terminal.print(labelled(terminal.color.dim, label, reportText(report)));
+    terminal.print(labelled(terminal, label, reportText(report)));
     // Of a pair, the first branch is the chosen one.
     return objective.rows === 'unpaired' ? examples.map((example) => ({ ...example, labels: [1, 0] })) : examples;
   };
