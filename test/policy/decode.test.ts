@@ -1,8 +1,7 @@
-import { writeFileSync } from 'node:fs';
 import { type Completion, Engine } from '@kelpie/policy';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { pick, type Truncation } from '../../packages/policy/src/pick.js';
-import { distance, openTiny, randomIds, randomOf, row, SEED, scratchFile, tinyModels, VOCABULARY } from './models.js';
+import { distance, openTiny, randomIds, randomOf, row, SEED, tinyModels, VOCABULARY, writeConfig } from './models.js';
 
 const random = randomOf('decode');
 /** Of several lengths: with 8 new tokens, each crosses the border of length-dependent rotations, 9, at its own time. */
@@ -204,7 +203,6 @@ test.each(tinyModels.filter(({ border }) => border !== undefined))(
 );
 
 test('learned positions: the last token needs none', async () => {
-  const file = scratchFile('config.json');
   const config = {
     model_type: 'gpt2',
     vocab_size: 5,
@@ -214,7 +212,7 @@ test('learned positions: the last token needs none', async () => {
     n_positions: 6,
     initializer_range: 0.5,
   };
-  writeFileSync(file, JSON.stringify(config));
+  const file = writeConfig({ config });
   const engine = await Engine.open({ init: { config: file, seed: SEED }, dtype: 'float64', threads: 1 });
   const sampled = await engine.sample({
     prompts: [

@@ -1,4 +1,3 @@
-import { writeFileSync } from 'node:fs';
 import { open } from 'node:fs/promises';
 import type { Engine, ScoreName, TokenTree } from '@kelpie/policy';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -18,6 +17,7 @@ import {
   scoresAndGradients,
   scratchFile,
   tinyModels,
+  writeConfig,
 } from './models.js';
 
 const random = randomOf('finite-differences');
@@ -131,8 +131,7 @@ for (const model of tinyModels.filter(({ float32Only }) => !float32Only)) {
 test.each(tinyModels.filter(({ name }) => /default|tied|gpt2$/.test(name)))(
   "$name: the size of the head's chunks changes nothing",
   async ({ config }) => {
-    const file = scratchFile('config.json');
-    writeFileSync(file, JSON.stringify(config));
+    const file = writeConfig({ config });
     const dtype = 'float64';
     const { model, weights, trained } = await openModel({ init: { config: file, seed: SEED } }, dtype);
     const { weights: referenceWeights } = await openModel({ init: { config: file, seed: SEED + 1 } }, dtype);

@@ -138,6 +138,13 @@ export function scratchFile(name: string): string {
   return join(scratch, `${files++}-${name}`);
 }
 
+/** A model's config.json in a file of its own. */
+export function writeConfig({ config }: Pick<TinyModel, 'config'>): string {
+  const file = scratchFile('config.json');
+  writeFileSync(file, JSON.stringify(config));
+  return file;
+}
+
 export const allScores: readonly ScoreName[] = ['logprobs', 'entropy', 'forwardKl', 'reverseKl'];
 
 export interface TinyOptions {
@@ -149,11 +156,9 @@ export interface TinyOptions {
  * A policy that has taken one large step away from its start, the same in either arithmetic: biases and B matrices are
  * no longer zero, norms no longer one, and the reference is another model.
  */
-export async function openTiny({ config }: TinyModel, { dtype = 'float64', lora }: TinyOptions = {}): Promise<Engine> {
-  const file = scratchFile('config.json');
-  writeFileSync(file, JSON.stringify(config));
+export async function openTiny(model: TinyModel, { dtype = 'float64', lora }: TinyOptions = {}): Promise<Engine> {
   const engine = await Engine.open({
-    init: { config: file, seed: SEED },
+    init: { config: writeConfig(model), seed: SEED },
     dtype,
     threads: 1,
     keepReference: true,
