@@ -1,12 +1,12 @@
 import { type Command, Option } from '@commander-js/extra-typings';
-import { type PreferenceExample, plan, type TextExample } from '@kelpie/data';
+import { plan } from '@kelpie/data';
 import { openPolicy, type Policy, type ScoreName, type ScoreRequest, type TokenScores } from '@kelpie/policy';
 import type { Context } from '../context.js';
 import { UsageError } from '../exit.js';
 import { countFlag, numberFlag } from '../flags.js';
 import { locate, type ModelFlags, modelFlags, requireFolder, tokenizerAt } from '../model.js';
-import { figure, percent, signed, table } from '../print.js';
 import { firstThatFits, loadPairs, loadTexts, type RowFlags, rowFlags } from '../rows.js';
+import { type Example, isPair, type Scored, type ScoredRow, scoreText } from '../score-text.js';
 
 interface Flags extends ModelFlags, RowFlags {
   readonly data?: readonly string[];
@@ -16,20 +16,6 @@ interface Flags extends ModelFlags, RowFlags {
   readonly json?: boolean;
   readonly limit?: number;
   readonly microBatchTokens: number;
-}
-
-type Example = PreferenceExample | TextExample;
-
-/** Numbers of one completion, in nats. */
-interface Scored {
-  readonly sequenceLogprob: number;
-  readonly averageLogprob: number;
-  readonly tokens: number;
-  /** With a reference: beta times the logratio, and the sum over positions of KL(policy ‖ reference). */
-  readonly implicitReward?: number;
-  readonly reverseKl?: number;
-  /** Each token's text and log-probability. */
-  readonly perToken?: readonly { readonly text: string; readonly logprob: number }[];
 }
 
 export function addScore(program: Command, context: Context): void {
@@ -99,10 +85,8 @@ async function score(flags: Flags, { terminal }: Context): Promise<void> {
     })),
   }));
   if (flags.json) for (const row of rows) terminal.print(JSON.stringify(asJson(row)));
-  else terminal.print(asText(rows, flags, terminal));
+  else terminal.print(scoreText(rows, terminal));
 }
-
-type Row = { readonly example: Example; readonly sides: readonly Scored[] };
 
 async function scoreAll(policy: Policy, examples: readonly Example[], flags: Flags, onDone: (done: number) => void) {
   const { reference, beta, microBatchTokens } = flags;
@@ -161,9 +145,7 @@ function tokensOf({ tree }: Example, branch: number, logprobs: readonly number[]
   return logprobs.map((logprob, t) => ({ text: text(scored[t]!), logprob }));
 }
 
-const isPair = (example: Example): example is PreferenceExample => 'chosen' in example;
-
-function asJson({ example, sides }: Row) {
+function asJson({ example, sides }: ScoredRow) {
   const { id, where, prompt } = example;
   const place = { id, file: where.file, line: where.line, prompt };
   if (!isPair(example)) return { ...place, completion: example.completion, ...sides[0] };
@@ -175,87 +157,4 @@ function asJson({ example, sides }: Row) {
     margin: chosen.sequenceLogprob - rejected.sequenceLogprob,
     ...(chosen.implicitReward !== undefined && { rewardMargin: chosen.implicitReward - rejected.implicitReward! }),
   };
-}
-
-function asText(rows: readonly Row[], { reference }: Flags, terminal: Context['terminal']): string {
-  const { width, color } = terminal;
-  const pairs = rows.every(({ example }) => isPair(example));
-  const right = (title: string) => ({ title, align: 'right' as const });
-  const rewards = reference !== undefined;
-  const mean = (values: readonly number[]) => values.reduce((a, b) => a + b, 0) / Math.max(1, values.length);
-  const short = (text: string, room: number) =>
-    (text.length > room ? `${text.slice(0, room - 1)}…` : text).replaceAll('\n', ' ');
-
-  if (!pairs) {
-    const columns = [
-      right('log-prob'),
-      right('a token'),
-      right('tokens'),
-      ...(rewards ? [right('reward'), right('KL')] : []),
-      { title: 'completion' },
-    ];
-    const lines = rows.map(({ example, sides: [side] }) => [
-      figure(side!.sequenceLogprob, 4),
-      figure(side!.averageLogprob),
-      String(side!.tokens),
-      ...(rewards ? [signed(side!.implicitReward!), figure(side!.reverseKl!)] : []),
-      short(`${isPair(example) ? '' : example.completion}`.trim(), Math.max(20, width - (rewards ? 50 : 30))),
-    ]);
-    const all = rows.map(({ sides }) => sides[0]!);
-    const summary = [
-      `${rows.length} rows`,
-      `mean log-probability ${figure(mean(all.map(({ sequenceLogprob }) => sequenceLogprob)), 4)}`,
-      `a token ${figure(
-        all.reduce((s, { sequenceLogprob }) => s + sequenceLogprob, 0) /
-          Math.max(
-            1,
-            all.reduce((s, { tokens }) => s + tokens, 0),
-          ),
-      )}`,
-      ...(rewards ? [`KL ${figure(mean(all.map(({ reverseKl }) => reverseKl!)))} nats a completion`] : []),
-    ];
-    return withTokens(`${table(columns, lines, { width, color })}\n\n${summary.join(', ')}`);
-  }
-  const columns = [
-    right('chosen'),
-    right('rejected'),
-    right('margin'),
-    ...(rewards ? [right('reward margin')] : []),
-    { title: 'prompt' },
-  ];
-  const margins = rows.map(({ sides }) => sides[0]!.sequenceLogprob - sides[1]!.sequenceLogprob);
-  const rewardMargins = rows.map(({ sides }) => (sides[0]!.implicitReward ?? 0) - (sides[1]!.implicitReward ?? 0));
-  const lines = rows.map(({ example, sides }, i) => [
-    figure(sides[0]!.sequenceLogprob, 4),
-    figure(sides[1]!.sequenceLogprob, 4),
-    signed(margins[i]!),
-    ...(rewards ? [signed(rewardMargins[i]!)] : []),
-    short(example.prompt, Math.max(20, width - (rewards ? 50 : 35))),
-  ]);
-  const above = (values: readonly number[]) =>
-    percent(values.filter((value) => value > 0).length / Math.max(1, values.length));
-  const kls = rows.flatMap(({ sides }) => sides.map(({ reverseKl }) => reverseKl ?? 0));
-  const summary = [
-    `${rows.length} pairs: chosen likelier in ${above(margins)}, mean margin ${signed(mean(margins))}`,
-    ...(rewards
-      ? [
-          `against the reference: reward accuracy ${above(rewardMargins)}, mean margin ${signed(mean(rewardMargins))}, KL ${figure(mean(kls))} nats a completion`,
-        ]
-      : []),
-  ];
-  return withTokens(`${table(columns, lines, { width, color })}\n\n${summary.join('\n')}`);
-
-  function withTokens(text: string): string {
-    const perToken = rows.flatMap(({ example, sides }) =>
-      sides.flatMap(({ perToken: tokens }, side) => {
-        if (tokens === undefined) return [];
-        const label = isPair(example) ? ` ${['chosen', 'rejected'][side]}` : '';
-        return [
-          color.bold(`\n${example.id}${label}`),
-          ...tokens.map(({ text, logprob }) => `${figure(logprob).padStart(8)}  ${JSON.stringify(text)}`),
-        ];
-      }),
-    );
-    return [text, ...perToken].join('\n');
-  }
 }
