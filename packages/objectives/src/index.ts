@@ -32,3 +32,4 @@ export {
 } from './objective.js';
 export * from './objectives/index.js';
 export type { OptionInfo } from './options.js';
+export { type Term, weighted } from './weighted.js';
