@@ -7,7 +7,7 @@ export { type ReferenceOptions, referenceScores } from './reference.js';
 export { type Example, join, type Part, partOf, type ReferenceTable, type Rows, splitCotangents } from './rows.js';
 export { type ScheduleName, type ScheduleOptions, scheduleFactor, scheduleNames } from './schedule.js';
 export { type CheckPart, type SelfCheck, type SelfCheckOptions, selfCheck, selfCheckError } from './self-check.js';
-export { accumulate, measure, type StepResult, type Task } from './step.js';
+export { type AccumulatedStep, accumulate, measure, type StepOptions, type StepResult, type Task } from './step.js';
 export { holdOut, type TrainOptions, type TrainOptionsInput, trainOptions } from './train-options.js';
 export {
   type Change,

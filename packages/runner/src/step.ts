@@ -29,37 +29,54 @@ export interface StepResult {
   readonly metrics: Metrics;
 }
 
+export interface StepOptions {
+  readonly step: number;
+  /** Also takes the entropy, for the metrics. */
+  readonly entropy: boolean;
+  /**
+   * What the objective's means are taken over. `step` (default): all rows, however they are split. `micro-batches`: each
+   * micro-batch by itself, and then the mean of those, as TRL's preference trainers accumulate: with micro-batches of
+   * unequal lengths, a mean over tokens is another loss.
+   */
+  readonly average?: 'step' | 'micro-batches';
+}
+
+export interface AccumulatedStep extends StepResult {
+  /** Metrics of each micro-batch, in order; of the whole step alone where the objective had to see it at once. */
+  readonly microBatches: readonly Metrics[];
+}
+
 /**
  * The gradients of one step, added up in the policy, and its loss and metrics. Separable objectives: forward, evaluate
  * with the step's totals, backward, part by part. Others: score all parts, evaluate once on the joined rows, then forward
- * and backward of each part with its slice of the cotangents.
+ * and backward of each part with its slice of the cotangents. Averaged by micro-batch, every objective goes part by part.
  */
 export async function accumulate(
   task: Task,
   parts: readonly Part[],
-  { step, entropy }: { readonly step: number; readonly entropy: boolean },
-): Promise<StepResult> {
+  { step, entropy, average = 'step' }: StepOptions,
+): Promise<AccumulatedStep> {
   const { policy, objective, temperature = 1 } = task;
   const totals = addTotals(parts.map((part) => part.totals));
   const needs = scoresNeeded(task);
   const logged = entropy && !needs.includes('entropy') ? [...needs, 'entropy' as const] : needs;
-  if (objective.separable || parts.length === 1) {
+  const apart = average === 'micro-batches';
+  if (objective.separable || apart || parts.length === 1) {
     const results: StepResult[] = [];
     for (const part of parts) {
       const { scores: given, pullback, release } = await policy.vjp({ trees: part.trees, scores: logged, temperature });
       try {
-        const evaluation = evaluatePart(task, part, scoresOf(given), totals, step);
-        await pullback(evaluation.cotangents);
-        results.push(evaluation);
+        const evaluation = evaluatePart(task, part, scoresOf(given), apart ? part.totals : totals, step);
+        const { loss, metrics, cotangents } = apart ? scaled(evaluation, 1 / parts.length) : evaluation;
+        await pullback(cotangents);
+        results.push({ loss, metrics });
       } catch (error) {
         await release();
         throw error;
       }
     }
-    return {
-      loss: sum(results.map(({ loss }) => loss)),
-      metrics: mergeMetrics(results.map(({ metrics }) => metrics)),
-    };
+    const microBatches = results.map(({ metrics }) => metrics);
+    return { loss: sum(results.map(({ loss }) => loss)), metrics: mergeMetrics(microBatches), microBatches };
   }
   const { evaluation, joined } = await evaluateJoined(task, parts, logged, step);
   const slices = splitCotangents(evaluation.cotangents, joined, parts);
@@ -67,7 +84,17 @@ export async function accumulate(
     const { pullback } = await policy.vjp({ trees, scores: needs, temperature });
     await pullback(slices[i]!);
   }
-  return evaluation;
+  return { ...evaluation, microBatches: [evaluation.metrics] };
+}
+
+/** Loss and cotangents times a factor. */
+function scaled({ loss, metrics, cotangents }: Evaluation, factor: number): Evaluation {
+  const times = (values: Float64Array) => values.map((value) => factor * value);
+  return {
+    loss: factor * loss,
+    metrics,
+    cotangents: Object.fromEntries(Object.entries(cotangents).map(([name, values]) => [name, times(values)])),
+  };
 }
 
 /** Loss and metrics of rows, without a gradient; with any further scores asked for. */
