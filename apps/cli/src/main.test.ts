@@ -216,6 +216,14 @@ describe('train', () => {
     });
   });
 
+  it('takes a config without weights for a slip of the flag', async () => {
+    const argv = ['train', 'sft', '--model', join(reviews, 'base'), '--data', at('texts.jsonl'), '--out', at('none2')];
+    expect(await kelpie(argv)).toMatchObject({
+      code: 2,
+      err: 'error: --model: `REVIEWS/base` has a config and no weights; to start from random ones: `--init REVIEWS/base/config.json`\n',
+    });
+  });
+
   it('moves a bar on a terminal, and leaves no trace of it', async () => {
     const { err } = await kelpie([...sftArgv(at('bar')), '--max-steps', '2'], { tty: true, env: { NO_COLOR: '1' } });
     expect(err).toMatch(/━+─+ {2}step 1\/2 {2}loss/);

@@ -115,7 +115,8 @@ export class Progress implements Logger {
   /** As many facts as the terminal is wide; the bar takes what is left. */
   #bar(share: number, head: string, facts: readonly string[]): string {
     const { noteColor, liveWidth } = this.#terminal;
-    const room = liveWidth - 1;
+    // Two columns stay free for the ^C that a terminal echoes.
+    const room = liveWidth - 3;
     let text = head;
     for (const fact of facts) if (text.length + 2 + fact.length + 12 <= room) text += `  ${fact}`;
     const width = Math.min(24, room - text.length - 2);

@@ -5,7 +5,7 @@ import type { Context } from '../context.js';
 import { UsageError } from '../exit.js';
 import { countFlag, numberFlag } from '../flags.js';
 import { completionText, locate, type ModelFlags, modelFlags, tokenizerAt } from '../model.js';
-import { duration, figure, grouped, wrap } from '../print.js';
+import { duration, figure, grouped, type Terminal, wrap } from '../print.js';
 
 interface Flags extends ModelFlags {
   readonly prompt?: readonly string[];
@@ -76,6 +76,7 @@ async function generate(flags: Flags, { terminal, io }: Context): Promise<void> 
     ...(flags.threads !== undefined && { threads: flags.threads }),
   });
   const ids = prompts.map((prompt) => encode(tokenizer, prompt, flags.chat === true));
+  warnOfUnknown(prompts, ids, tokenizer, terminal);
   const { contextLength } = policy.info;
   ids.forEach((prompt, i) => {
     if (prompt.length === 0)
@@ -126,6 +127,19 @@ async function generate(flags: Flags, { terminal, io }: Context): Promise<void> 
       notes.push(`${cut} of ${completions.length} cut at ${flags.maxNewTokens} tokens or the context's end (…)`);
     terminal.note(terminal.noteColor.dim(`\n${notes.join('; ')}`));
   }
+}
+
+/** A prompt that the vocabulary lacks words of is not what the model sees. */
+function warnOfUnknown(
+  prompts: readonly string[],
+  ids: readonly (readonly number[])[],
+  { unkTokenId }: Tokenizer,
+  terminal: Terminal,
+): void {
+  const unknown = prompts.filter((_, i) => unkTokenId !== undefined && ids[i]!.includes(unkTokenId));
+  if (unknown.length === 0) return;
+  const which = `${unknown.length} of ${prompts.length} prompts, the first \`${unknown[0]}\``;
+  terminal.note(`${terminal.noteColor.yellow('warning:')} the vocabulary lacks words of ${which}`);
 }
 
 function requestOf(flags: Flags, prompts: readonly (readonly number[])[], tokenizer: Tokenizer): SampleRequest {

@@ -256,7 +256,7 @@ function requireStart({ model, init, lora, adapter, merge, ...flags }: Flags): v
   if (model === undefined && init === undefined) {
     throw new UsageError('what to train? Give a model folder with `--model`, or a config to start from with `--init`');
   }
-  if (model !== undefined) requireFolder(model, '--model');
+  if (model !== undefined) requireWeights(model);
   if (adapter !== undefined) requireFolder(adapter, '--adapter');
   if (init !== undefined && !existsSync(init)) throw new UsageError(`--init: there is no file \`${init}\``);
   if (init !== undefined && (lora !== undefined || adapter !== undefined)) {
@@ -270,6 +270,17 @@ function requireStart({ model, init, lora, adapter, merge, ...flags }: Flags): v
     throw new UsageError('`--merge` goes with `--lora` or `--adapter`');
 }
 
+/** A config on its own is taken for a slip of the flag. */
+function requireWeights(model: string): void {
+  requireFolder(model, '--model');
+  const files = readdirSync(model);
+  if (!files.includes('config.json') || files.some((file) => /\.(safetensors|bin)/.test(file))) return;
+  const config = join(model, 'config.json');
+  throw new UsageError(
+    `--model: \`${model}\` has a config and no weights; to start from random ones: \`--init ${config}\``,
+  );
+}
+
 /** Nothing that is there is overwritten. */
 function requireOut(out: string, resume: boolean): void {
   if (!existsSync(out)) return;
@@ -278,10 +289,11 @@ function requireOut(out: string, resume: boolean): void {
       throw new UsageError(`the run in \`${out}\` is finished: its model is in \`${join(out, 'model')}\``);
     return;
   }
-  if (readdirSync(out).length > 0) {
-    const known = existsSync(join(out, 'checkpoints')) ? ', or go on with `--resume`' : '';
-    throw new UsageError(`--out: \`${out}\` is not empty, and nothing is overwritten: name another folder${known}`);
-  }
+  if (readdirSync(out).length === 0) return;
+  const has = (name: string) => existsSync(join(out, name));
+  const also = has('checkpoints') ? ', or go on with `--resume`' : ', or begin that run again with `--resume`';
+  const way = has('metrics.jsonl') && !has('run.json') ? also : '';
+  throw new UsageError(`--out: \`${out}\` is not empty, and nothing is overwritten: name another folder${way}`);
 }
 
 function openOptions(
