@@ -1,0 +1,100 @@
+import { dpo, type Objective, sft, weighted } from '@kelpie/objectives';
+import { type Fields, NotYet } from './fields.js';
+
+/** How a trainer of TRL computes a step, said in options of ours. */
+export interface Convention {
+  readonly objective: Objective;
+  readonly objectiveOptions: Readonly<Record<string, unknown>>;
+  /** What the loss is averaged over. */
+  readonly average: 'step' | 'micro-batches';
+  /** Reference log-probabilities are taken once, before training. */
+  readonly precompute: boolean;
+  /** No sequence is longer. */
+  readonly maxLength: number;
+}
+
+type Reader = (options: Fields) => Convention;
+
+/** By TRL's name of the trainer. */
+const readers: Readonly<Record<string, Reader>> = { dpo: readDpo, sft: readSft };
+
+/** Trainers of TRL whose objectives are not there yet. */
+const notYet = ['reward', 'kto', 'cpo', 'orpo', 'grpo', 'rloo'];
+
+const lossesNotYet = [
+  ...['hinge', 'ipo', 'exo_pair', 'nca_pair', 'robust', 'bco_pair', 'sppo_hard', 'aot', 'aot_unpaired'],
+  ...['apo_zero', 'apo_down', 'discopop', 'sigmoid_norm'],
+];
+const divergencesNotYet = ['forward_kl', 'js_divergence', 'alpha_divergence'];
+
+/** @throws NotYet for what is known and not written; Error for what is not known at all. */
+export function conventionOf(algorithm: string, options: Fields): Convention {
+  if (notYet.includes(algorithm)) throw new NotYet(`the objective of \`${algorithm}\` does not exist yet`);
+  const read = readers[algorithm];
+  if (read === undefined) throw new Error(`the replay does not know the algorithm \`${algorithm}\``);
+  const convention = read(options);
+  options.requireAllRead();
+  return convention;
+}
+
+/**
+ * Each loss is a mean over its micro-batch, the step's the mean of those. `sft` is the mean over the chosen tokens.
+ * `sigmoid` and `sft` take no label smoothing, whatever is set. Rewards are logged whatever the loss is.
+ */
+function readDpo(options: Fields): Convention {
+  const losses = options.strings('loss_type');
+  const weights = options.nullable('loss_weights', options.numbers) ?? losses.map(() => 1);
+  if (losses.length === 0 || weights.length !== losses.length) {
+    throw new Error(`options: ${losses.length} loss_type and ${weights.length} loss_weights`);
+  }
+  for (const loss of losses) {
+    if (loss === 'sigmoid' || loss === 'sft') continue;
+    if (lossesNotYet.includes(loss)) throw new NotYet(`loss_type ${loss} does not exist yet`);
+    throw new Error(`options: the replay does not know loss_type ${loss}`);
+  }
+  options.choice('f_divergence_type', ['reverse_kl'], divergencesNotYet);
+  if (options.boolean('use_weighting')) throw new NotYet('use_weighting (WPO) does not exist yet');
+  if (options.nullable('ld_alpha', options.number) !== undefined) {
+    throw new NotYet('ld_alpha (LD-DPO) does not exist yet');
+  }
+  if (options.boolean('sync_ref_model')) {
+    throw new NotYet('sync_ref_model (TR-DPO, a reference that follows) does not exist yet');
+  }
+  options.unused('label_smoothing', 'f_alpha_divergence_coef', 'discopop_tau');
+  options.unused('ref_model_mixup_alpha', 'ref_model_sync_steps');
+  const beta = options.number('beta');
+  const weightOf = (name: string) => weights.reduce((sum, weight, i) => sum + (losses[i] === name ? weight : 0), 0);
+  const plain = losses.length === 1 && losses[0] === 'sigmoid' && weights[0] === 1;
+  return {
+    ...(plain
+      ? { objective: dpo as Objective, objectiveOptions: { beta } }
+      : {
+          objective: weighted([
+            { objective: dpo, options: { beta }, weight: weightOf('sigmoid') },
+            { objective: sft, weight: weightOf('sft') },
+          ]),
+          objectiveOptions: {},
+        }),
+    average: 'micro-batches',
+    precompute: options.boolean('precompute_ref_log_probs'),
+    maxLength: maxLengthOf(options),
+  };
+}
+
+/** The mean over all target tokens of the step. Which tokens are targets is in the rows. */
+function readSft(options: Fields): Convention {
+  options.choice('loss_type', ['nll'], ['dft']);
+  if (options.boolean('packing')) throw new NotYet('packing does not exist yet');
+  options.nullable('completion_only_loss', options.boolean);
+  return {
+    objective: sft as Objective,
+    objectiveOptions: { reduction: 'tokens' },
+    average: 'step',
+    precompute: false,
+    maxLength: maxLengthOf(options),
+  };
+}
+
+function maxLengthOf(options: Fields): number {
+  return options.nullable('max_length', options.number) ?? Number.POSITIVE_INFINITY;
+}

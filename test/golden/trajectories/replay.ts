@@ -1,0 +1,190 @@
+import { existsSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { type Metrics, meanMetrics } from '@kelpie/objectives';
+import { Engine, type OpenOptions, type Policy, type ScoreName } from '@kelpie/policy';
+import { accumulate, partOf, type Rows, referenceScores, scheduleFactor } from '@kelpie/runner';
+import { canonicalName } from '../reference.js';
+import { Comparison, type Dtype } from './comparison.js';
+import { Fields } from './fields.js';
+import { meanDistance, normOf, readTensors, trainedTensors } from './tensors.js';
+import { type Adapter, readTrajectory, type Trajectory } from './trajectory.js';
+
+export interface Place {
+  /** The trajectory's file. */
+  readonly file: string;
+  /** What the paths in it are relative to. */
+  readonly folder: string;
+  /** Where models are looked up by name. */
+  readonly models: string;
+  readonly dtype: Dtype;
+}
+
+/** Trains again as the file says, and compares step by step. @throws NotYet, or Error for a run that cannot be replayed. */
+export async function replay(json: unknown, place: Place): Promise<Comparison> {
+  const trajectory = readTrajectory(json);
+  const comparison = new Comparison(trajectory, place.dtype);
+  await using policy = await Engine.open(await openOptions(trajectory, place));
+  await configure(policy, trajectory);
+  await train(policy, trajectory, comparison);
+  await compareFinal(policy, trajectory, place, comparison);
+  return comparison;
+}
+
+async function openOptions({ model, adapter, convention }: Trajectory, place: Place): Promise<OpenOptions> {
+  const folder = join(place.models, model);
+  if (!existsSync(join(folder, 'config.json'))) throw new Error(`there is no model \`${model}\` in ${place.models}`);
+  const needsReference = convention.objective.needsOf(convention.objectiveOptions).reference.length > 0;
+  const base = adapter?.reference === 'base model';
+  return {
+    model: folder,
+    dtype: place.dtype,
+    threads: 1,
+    ...(adapter && { adapter: await adapterFolder(adapter, place) }),
+    // Through the policy's graphs without its adapter.
+    ...(needsReference && base && { reference: folder }),
+    ...(needsReference && !base && !convention.precompute && { keepReference: true }),
+  };
+}
+
+/** The folder the run started from; its config has to say what the trajectory says. */
+async function adapterFolder({ initial, rank, alpha, rslora }: Adapter, place: Place): Promise<string> {
+  const folder = pathOf(initial, place);
+  const file = join(folder, 'adapter_config.json');
+  const config = new Fields(file, JSON.parse(await readFile(file, 'utf8')));
+  const found = { rank: config.number('r'), alpha: config.number('lora_alpha'), rslora: config.boolean('use_rslora') };
+  if (JSON.stringify(found) !== JSON.stringify({ rank, alpha, rslora })) {
+    throw new Error(`${initial} is another adapter than the trajectory's: ${JSON.stringify(found)}`);
+  }
+  return folder;
+}
+
+function pathOf(path: string, { folder, file }: Place): string {
+  const found = [folder, dirname(file)].map((root) => join(root, path)).find((candidate) => existsSync(candidate));
+  if (found === undefined) throw new Error(`there is no \`${path}\` in ${folder}`);
+  return found;
+}
+
+/** AdamW with the recorded groups, which have to be what is trained. */
+async function configure(policy: Policy, { optimizer, groups }: Trajectory): Promise<void> {
+  const trained = [...(await policy.gradients()).keys()];
+  const named = groups.map((group) => ({
+    ...group,
+    parameters: group.parameters.map((name) => canonicalName(name, trained)),
+  }));
+  const all = named.flatMap(({ parameters }) => parameters);
+  requireSame('optimizer, groups', all, trained);
+  const decay = named.flatMap(({ weightDecay, parameters }) => (weightDecay === 0 ? [] : parameters));
+  await policy.optimizer({ ...optimizer, decay });
+}
+
+function requireSame(where: string, got: readonly string[], expected: readonly string[]): void {
+  const list = (names: readonly string[], others: readonly string[]) => names.filter((name) => !others.includes(name));
+  const [more, fewer] = [list(got, expected), list(expected, got)];
+  if (more.length + fewer.length === 0 && got.length === expected.length) return;
+  throw new Error(
+    `${where}: not the tensors that are trained; too many: ${more.join(', ')}; missing: ${fewer.join(', ')}`,
+  );
+}
+
+async function train(policy: Policy, trajectory: Trajectory, comparison: Comparison): Promise<void> {
+  const { convention, examples, steps, schedule } = trajectory;
+  const { objective, objectiveOptions, average, precompute } = convention;
+  const scores = [...objective.needsOf(objectiveOptions).reference] as ScoreName[];
+  /** The rows of one micro-batch with the reference's scores, taken together: equal to the policy's while that is equal. */
+  const scored = async (indices: readonly number[]): Promise<Rows> => {
+    const rows = indices.map((index) => examples[index]!);
+    return {
+      examples: rows,
+      reference: await referenceScores({ policy, examples: rows, scores, batches: [[...rows.keys()]] }),
+    };
+  };
+  const before = precompute ? new Map<string, Rows>() : undefined;
+  for (const indices of before ? steps.flatMap(({ batches }) => batches) : []) {
+    const key = indices.join();
+    if (!before!.has(key)) before!.set(key, await scored(indices));
+  }
+  for (const [i, recorded] of steps.entries()) {
+    const step = i + 1;
+    const parts = [];
+    for (const indices of recorded.batches) {
+      const rows = before?.get(indices.join()) ?? (await scored(indices));
+      parts.push(partOf(objective.rows, rows, [...indices.keys()]));
+    }
+    const entropy = 'entropy' in recorded.metrics;
+    const { loss, microBatches } = await accumulate({ policy, objective, objectiveOptions }, parts, {
+      step,
+      entropy,
+      average,
+    });
+    const learningRate = schedule.learningRate * scheduleFactor(schedule.name, i, schedule);
+    const { gradNorm } = await policy.step(learningRate);
+    compareStep(comparison, `step ${step}`, recorded, { loss, gradNorm, learningRate, metrics: logged(microBatches) });
+  }
+}
+
+/** As TRL logs an accumulated step: the mean of the micro-batches' values. */
+function logged(microBatches: readonly Metrics[]): Record<string, number> {
+  const all = microBatches.map(meanMetrics);
+  const keys = new Set(all.flatMap((metrics) => Object.keys(metrics)));
+  return Object.fromEntries(
+    [...keys].map((key) => {
+      const values = all.flatMap((metrics) => metrics[key] ?? []);
+      return [key, values.reduce((a, b) => a + b, 0) / values.length];
+    }),
+  );
+}
+
+const compared = /^(rewards\/.*|logps\/.*|entropy)$/;
+
+type Replayed = Omit<Trajectory['steps'][number], 'batches'>;
+
+function compareStep(comparison: Comparison, where: string, recorded: Replayed, replayed: Replayed): void {
+  comparison.number('loss', where, replayed.loss, recorded.loss);
+  comparison.number('grad_norm', where, replayed.gradNorm, recorded.gradNorm);
+  comparison.number('learning_rate', where, replayed.learningRate, recorded.learningRate);
+  for (const [key, value] of Object.entries(recorded.metrics)) {
+    if (compared.test(key)) comparison.number(key, where, replayed.metrics[key], value);
+  }
+}
+
+/**
+ * The sampled weights and norm of every tensor. Of an adapter the recorded folder too, tensor by tensor: the float32 figures
+ * are those of the sampled weights, and AdamW makes a whole step of a gradient that is all rounding, so that a single weight
+ * says nothing.
+ */
+async function compareFinal(
+  policy: Policy,
+  { final, adapter }: Trajectory,
+  place: Place,
+  comparison: Comparison,
+): Promise<void> {
+  const trained = await trainedTensors(policy);
+  const known = [...trained.keys()];
+  const names = final.map(({ name }) => canonicalName(name, known));
+  requireSame('final', names, known);
+  for (const [i, { shape, norm, at, values }] of final.entries()) {
+    const name = names[i]!;
+    const tensor = trained.get(name)!;
+    if (JSON.stringify(tensor.shape) !== JSON.stringify(shape)) {
+      throw new Error(
+        `final, ${name}: expected the shape ${JSON.stringify(shape)}, got ${JSON.stringify(tensor.shape)}`,
+      );
+    }
+    at.forEach((index, n) => {
+      comparison.number('final.values', `${name}[${index}]`, tensor.data[index], values[n]!);
+    });
+    comparison.relative('final.norm', name, normOf(tensor), norm);
+  }
+  if (adapter === undefined) return;
+  const recorded = await readTensors(join(pathOf(adapter.final, place), 'adapter_model.safetensors'));
+  const bare = [...recorded].map(([name, tensor]) => [name.replace(/^base_model\.model\./, ''), tensor] as const);
+  requireSame(
+    adapter.final,
+    bare.map(([name]) => name),
+    known,
+  );
+  for (const [name, tensor] of bare) {
+    comparison.number('final.values', `${name}, mean distance`, meanDistance(tensor, trained.get(name)!), 0);
+  }
+}
