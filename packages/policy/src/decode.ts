@@ -1,4 +1,5 @@
 import type { Model } from './architecture.js';
+import { KelpieError } from './errors.js';
 import { layOut } from './layout.js';
 import type { FloatArray } from './parameters.js';
 import type { Passes, Variant } from './passes.js';
@@ -76,7 +77,14 @@ async function decode(
   const ended = new Set<Row>();
   const take = (row: Row, logits: FloatArray): boolean => {
     const id = pick(logits, request, row.uniform);
-    logprobs.get(row)!.push(logprobOf(logits, id));
+    const logprob = logprobOf(logits, id);
+    if (!Number.isFinite(logprob)) {
+      throw new KelpieError('the logits are not finite: the weights are damaged, or training diverged', {
+        code: 'logits-not-finite',
+        where: { prompt: row.completion.prompt, position: row.ids.length },
+      });
+    }
+    logprobs.get(row)!.push(logprob);
     row.ids.push(id);
     row.completion.ids.push(id);
     if (stops.has(id)) ended.add(row);

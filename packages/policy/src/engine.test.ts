@@ -130,3 +130,66 @@ test('a pullback can be taken once; released vjps leave no gradient', async () =
     code: 'cotangent-not-finite',
   });
 });
+
+test('a state that is refused changes nothing', async () => {
+  const file = join(folder, 'other-state.safetensors');
+  await using policy = await Engine.open(init());
+  await train(policy, 1);
+  await policy.saveState(file);
+  const bytes = await readFile(file);
+  await writeFile(
+    file,
+    Buffer.from(bytes.toString('latin1').replace('"v/model.norm.weight"', '"w/model.norm.weight"'), 'latin1'),
+  );
+  await train(policy, 1);
+  const request = { trees: [pair], scores: ['logprobs'] } as const;
+  const before = await policy.score(request);
+  await expect(policy.restoreState(file)).rejects.toThrow(/`v\/model.norm.weight` is missing/);
+  expect(await policy.score(request)).toEqual(before);
+});
+
+test('the hash knows the scaling of an adapter, and a named reference has a hash of its own', async () => {
+  const lora = { rank: 2, alpha: 4, targetModules: ['q_proj'] };
+  await using one = await Engine.open({ ...init(), lora });
+  await using other = await Engine.open({ ...init(), lora: { ...lora, alpha: 8 } });
+  await using root = await Engine.open({ ...init(), lora: { ...lora, rslora: true } });
+  expect(new Set([one, other, root].map(({ info }) => info.hash)).size).toBe(3);
+  expect(one.info.referenceHash).toBe(one.info.hash);
+  const out = join(folder, 'reference');
+  await using source = await Engine.open(init(9));
+  await source.save(out);
+  await using referred = await Engine.open({ ...init(), reference: out });
+  expect(referred.info.referenceHash).not.toBe(referred.info.hash);
+});
+
+test('bad requests are refused before anything runs', async () => {
+  await using policy = await Engine.open(init());
+  const refused = async (call: Promise<unknown>, code: string) =>
+    expect(call).rejects.toMatchObject({ name: 'KelpieError', code });
+  await refused(policy.score({ trees: [], scores: ['logprobs'] }), 'empty-batch');
+  await refused(policy.score({ trees: [pair], scores: [] }), 'scores');
+  await refused(policy.score({ trees: [pair], scores: ['entropy', 'entropy'] }), 'scores');
+  await refused(
+    policy.score({ trees: [{ trunk: [], branches: [{ ids: [1, 2], scoreFrom: 1.5 }] }], scores: ['logprobs'] }),
+    'token-row',
+  );
+  await refused(policy.sample({ prompts: [[1]], maxNewTokens: 2, temperature: -1 }), 'sampling');
+  await refused(policy.sample({ prompts: [[1]], maxNewTokens: 2, topP: 0 }), 'sampling');
+  await refused(policy.optimizer({ decay: ['nope'] }), 'decay');
+  const { scores, pullback } = await policy.vjp({ trees: [pair], scores: ['logprobs'] });
+  await refused(pullback({ entropy: Float64Array.from(scores.completionMask) }), 'cotangent-unasked');
+});
+
+test('logits that are no numbers stop sampling, and a gradient that is none leaves the policy usable', async () => {
+  await using policy = await Engine.open(init());
+  await expect(train(policy, 1).then(() => policy.step(Number.NaN))).resolves.toBeDefined();
+  await expect(policy.sample({ prompts: [[1, 5]], maxNewTokens: 2 })).rejects.toMatchObject({
+    code: 'logits-not-finite',
+  });
+});
+
+test('a policy may be disposed twice', async () => {
+  const policy = await openPolicy(init());
+  await policy.dispose();
+  await policy.dispose();
+});

@@ -1,7 +1,7 @@
-import { cpus } from 'node:os';
+import { availableParallelism } from 'node:os';
 import type { Model } from './architecture.js';
 import { sample } from './decode.js';
-import { KelpieError } from './errors.js';
+import { KelpieError, nearestNames } from './errors.js';
 import { layOut } from './layout.js';
 import { type OpenedModel, openModel, saveModel } from './model-folder.js';
 import { adamw, sumOfSquares } from './optimizers/adamw.js';
@@ -54,7 +54,7 @@ export class Engine implements Policy {
 
   private constructor(
     opened: OpenedModel,
-    { threads = cpus().length, keepReference = false, keep = 'products' }: OpenOptions,
+    { threads = availableParallelism(), keepReference = false, keep = 'products' }: OpenOptions,
     dtype: 'float32' | 'float64',
   ) {
     this.#opened = opened;
@@ -71,13 +71,17 @@ export class Engine implements Policy {
     this.#reference = referenceOf(opened, keepReference);
     const count = (names: Iterable<string>) =>
       [...names].reduce((n, name) => n + opened.weights.get(name)!.data.length, 0);
+    const arithmetic = `${opened.modelType}/${dtype}/${JSON.stringify(opened.config)}`;
+    const hash = hashWeights(opened.weights, `${arithmetic}/${JSON.stringify(opened.lora)}`);
     this.info = {
       modelType: opened.modelType,
       parameters: count(opened.model.parameters.map(({ name }) => name)),
       trainedParameters: count(opened.trained),
       vocabularySize: opened.model.dimensions.vocabularySize,
       contextLength: opened.model.dimensions.contextLength,
-      hash: hashWeights(opened.weights, `${opened.modelType}/${dtype}/${JSON.stringify(opened.config)}`),
+      hash,
+      referenceHash: opened.reference === undefined ? hash : hashWeights(opened.reference, arithmetic),
+      warnings: opened.warnings,
       unknownConfigKeys: opened.unknownKeys,
       threads,
     };
@@ -167,6 +171,7 @@ export class Engine implements Policy {
     const squares = this.#opened.trained.map((name) => sumOfSquares(gradients.get(name)!.data));
     const gradNorm = Math.sqrt(squares.reduce((a, b) => a + b, 0));
     if (!Number.isFinite(gradNorm)) {
+      for (const { data } of gradients.values()) data.fill(0);
       const name = this.#opened.trained[squares.findIndex((x) => !Number.isFinite(x))];
       throw new KelpieError(`the gradient is ${gradNorm}: nothing was updated; a smaller learning rate may help`, {
         code: 'gradient-not-finite',
@@ -198,6 +203,7 @@ export class Engine implements Policy {
       request.prompts.map((ids) => ({ trunk: [], branches: [{ ids, scoreFrom: ids.length }] })),
       this.#model.dimensions.contextLength,
     );
+    checkSampling(request);
     return sample(this.#passes, this.#model, this.#policy, request, signal);
   }
 
@@ -230,6 +236,7 @@ export class Engine implements Policy {
       v: optimizer.v,
     });
     optimizer.stepsDone = state.stepsDone;
+    for (const { data } of this.#gradients?.values() ?? []) data.fill(0);
     this.#updated = state.updated;
   }
 
@@ -275,6 +282,12 @@ export class Engine implements Policy {
   }
 
   #check({ trees, scores, temperature = 1 }: ScoreRequest): void {
+    if (trees.length === 0) throw new KelpieError('expected at least one tree, got none', { code: 'empty-batch' });
+    if (scores.length === 0 || new Set(scores).size < scores.length) {
+      throw new KelpieError(`expected each score once and at least one, got [${scores.join(', ')}]`, {
+        code: 'scores',
+      });
+    }
     for (const name of scores) {
       if (!(name in knownScores)) {
         throw new KelpieError(`no score \`${name}\`; there are ${Object.keys(knownScores).join(', ')}`, {
@@ -308,7 +321,7 @@ export class Engine implements Policy {
         check(ids);
         const length = trunk.length + ids.length;
         if (length === 0) fail('the sequence is empty', { branch });
-        if (!(scoreFrom >= 1))
+        if (!Number.isInteger(scoreFrom) || scoreFrom < 1)
           fail(`scoring starts at position ${scoreFrom}; the first token has no prediction, so it must be at least 1`, {
             branch,
           });
@@ -339,11 +352,44 @@ function referenceOf(opened: OpenedModel, keepStart: boolean): Variant | undefin
 
 function decaying(decay: Required<AdamWOptions>['decay'], { trained, model }: OpenedModel): Set<string> {
   if (decay === 'all') return new Set(trained);
-  if (decay !== 'matrices') return new Set(decay);
+  if (decay !== 'matrices') {
+    const lost = decay.filter((name) => !trained.includes(name));
+    if (lost.length > 0) {
+      throw new KelpieError(
+        `\`decay\` names tensors that are not trained: ${lost.join(', ')}; nearest: ${nearestNames(lost[0]!, trained).join(', ')}`,
+        { code: 'decay' },
+      );
+    }
+    return new Set(decay);
+  }
   const spared = new Set(
     model.parameters.filter(({ kind }) => kind === 'norm' || kind === 'bias').map(({ name }) => name),
   );
   return new Set(trained.filter((name) => !spared.has(name)));
+}
+
+function checkSampling(request: SampleRequest): void {
+  const { completions = 1, maxNewTokens, temperature = 1, topK = 0, topP = 1, minP = 0 } = request;
+  const rules: [name: string, value: number, holds: boolean, expected: string][] = [
+    ['completions', completions, Number.isInteger(completions) && completions >= 1, 'a whole number of at least 1'],
+    ['maxNewTokens', maxNewTokens, Number.isInteger(maxNewTokens) && maxNewTokens >= 0, 'a whole number of at least 0'],
+    [
+      'temperature',
+      temperature,
+      temperature >= 0 && temperature < Number.POSITIVE_INFINITY,
+      'at least 0 (0 is greedy)',
+    ],
+    ['topK', topK, Number.isInteger(topK) && topK >= 0, 'a whole number of at least 0 (0 is off)'],
+    ['topP', topP, topP > 0 && topP <= 1, 'above 0 and at most 1'],
+    ['minP', minP, minP >= 0 && minP <= 1, 'from 0 to 1'],
+  ];
+  for (const [name, value, holds, expected] of rules) {
+    if (!holds)
+      throw new KelpieError(`\`${name}\` must be ${expected}, got ${value}`, {
+        code: 'sampling',
+        where: { option: name },
+      });
+  }
 }
 
 /** Scores of the scored list -> [rows, tokens], left-aligned. */
@@ -363,15 +409,17 @@ function unpack(counts: readonly number[], flat: ReadonlyMap<ScoreName, Float64A
 }
 
 /** Cotangents [rows, tokens] -> the scored list. */
-function flatten(
-  counts: readonly number[],
-  { rows, tokens }: TokenScores,
-  cotangents: Cotangents,
-): Map<ScoreName, Float64Array> {
+function flatten(counts: readonly number[], scores: TokenScores, cotangents: Cotangents): Map<ScoreName, Float64Array> {
+  const { rows, tokens } = scores;
   const out = new Map<ScoreName, Float64Array>();
   const scored = counts.reduce((a, b) => a + b, 0);
   for (const [name, values] of Object.entries(cotangents) as [ScoreName, Float64Array | undefined][]) {
     if (values === undefined) continue;
+    if (scores[name] === undefined) {
+      throw new KelpieError(`a cotangent of \`${name}\` came, which was not among the scores asked for`, {
+        code: 'cotangent-unasked',
+      });
+    }
     if (values.length !== rows * tokens) {
       throw new KelpieError(
         `the cotangent of \`${name}\` has ${values.length} entries, the scores have ${rows} x ${tokens}`,

@@ -43,7 +43,7 @@ function policyOver(thread: Thread, info: OpenReply['info']): Policy {
     saveState: (file) => thread.call('saveState', [file]),
     restoreState: (file) => thread.call('restoreState', [file]),
     async dispose() {
-      await thread.call('dispose', []);
+      if (!thread.stopped) await thread.call('dispose', []);
       await thread.stop();
     },
     async [Symbol.asyncDispose]() {
@@ -73,8 +73,8 @@ class Thread {
     );
   }
 
-  call<Result>(method: Method, args: readonly unknown[], signal?: AbortSignal): Promise<Result> {
-    if (this.#dead !== undefined) return Promise.reject(this.#dead);
+  async call<Result>(method: Method, args: readonly unknown[], signal?: AbortSignal): Promise<Result> {
+    if (this.#dead !== undefined) throw this.#dead;
     signal?.throwIfAborted();
     const id = this.#next++;
     return new Promise<Result>((resolve, reject) => {
@@ -94,6 +94,10 @@ class Thread {
       this.#worker.ref();
       this.#post({ id, method, args });
     });
+  }
+
+  get stopped(): boolean {
+    return this.#dead !== undefined;
   }
 
   async stop(): Promise<void> {

@@ -1,7 +1,7 @@
 import { KelpieError } from './errors.js';
 import { readSafetensors } from './files/safetensors.js';
 import { type TensorToWrite, writeSafetensors } from './files/safetensors-write.js';
-import type { Weights } from './parameters.js';
+import type { FloatArray, Weights } from './parameters.js';
 import type { Arithmetic } from './weights.js';
 
 /** What training has changed: enough to go on bit for bit. */
@@ -45,14 +45,19 @@ export async function readState(
     fail('the state belongs to another model, adapter or arithmetic than the one that is open');
   const moments =
     Number(source.metadata.stepsDone) > 0 || [...source.tensors.keys()].some((name) => name.startsWith('m/'));
+  const stepsDone = Number(source.metadata.stepsDone);
+  if (!Number.isSafeInteger(stepsDone) || stepsDone < 0) fail(`\`stepsDone\` is ${source.metadata.stepsDone}`);
+  const reads: { data: FloatArray; read: FloatArray }[] = [];
   for (const part of moments ? PARTS : (['trained'] as const)) {
     for (const [name, { data }] of into[part]) {
       const full = `${part}/${name}`;
       if (!source.tensors.has(full)) fail(`tensor \`${full}\` is missing`);
       const read = data instanceof Float64Array ? await source.readFloat64(full) : await source.read(full);
       if (read.length !== data.length) fail(`tensor \`${full}\` has ${read.length} numbers, expected ${data.length}`);
-      data.set(read);
+      if (read.some((x) => !Number.isFinite(x))) fail(`tensor \`${full}\` holds a number that is not finite`);
+      reads.push({ data, read });
     }
   }
-  return { stepsDone: Number(source.metadata.stepsDone), updated: source.metadata.updated === 'true' };
+  for (const { data, read } of reads) data.set(read);
+  return { stepsDone, updated: source.metadata.updated === 'true' };
 }

@@ -159,8 +159,12 @@ export interface PolicyInfo {
   readonly trainedParameters: number;
   readonly vocabularySize: number;
   readonly contextLength: number;
-  /** sha256 over the config's arithmetic and every weight. */
+  /** sha256 over config, arithmetic, every weight, and the adapter's places and scalings. */
   readonly hash: string;
+  /** The same of the reference, where one was named; else `hash`. */
+  readonly referenceHash: string;
+  /** What was read and left aside, in sentences: keys without effect here, dropout that is not applied. */
+  readonly warnings: readonly string[];
   /** Keys of config.json that mean nothing here and were not used. */
   readonly unknownConfigKeys: readonly string[];
   readonly threads: number;

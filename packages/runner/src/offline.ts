@@ -45,7 +45,7 @@ export interface OfflineRun {
   readonly tokenizer?: Pick<TextTokenizer, 'decode' | 'hash' | 'eosTokens'>;
   /** A cache of reference scores that several runs share. Default: `outFolder/reference`. */
   readonly referenceFolder?: string;
-  /** Of the self-check; 1e-5 by default. `false` leaves it out. */
+  /** Of the self-check; 1e-4 by default, what float32 can hold. `false` leaves it out. */
   readonly selfCheckTolerance?: number | false;
   /** How the model is saved at the end. `false`: not at all. */
   readonly save?: SaveOptions | false;
@@ -121,6 +121,7 @@ async function prepare(run: OfflineRun, events: Events): Promise<Setup> {
     objectiveOptions: objective.resolveOptions(objectiveOptions),
     options: Object.fromEntries(strict),
     model: policy.info.hash,
+    reference: policy.info.referenceHash,
     tokenizer: tokenizer?.hash ?? null,
     examples: hashTrees(examples.map(({ tree }) => tree)),
     heldout: hashTrees(heldout.map(({ tree }) => tree)),
@@ -296,7 +297,7 @@ function measurer({ task, options, plan: { stepsPerEpoch }, events }: Setup, par
 }
 
 async function check({ run, task, events }: Setup, rows: Rows): Promise<void> {
-  const { selfCheckTolerance: tolerance = 1e-5 } = run;
+  const { selfCheckTolerance: tolerance = 1e-4 } = run;
   if (tolerance === false) return;
   const result = await selfCheck({ ...task, rows, tolerance });
   events.emit({ type: 'self-check', ...result });
@@ -304,7 +305,8 @@ async function check({ run, task, events }: Setup, rows: Rows): Promise<void> {
 }
 
 async function sampleAt({ run, options, events, task: { policy } }: Setup, step: number): Promise<Sample[]> {
-  const { samplePrompts: count, sampleTokens: maxNewTokens, seed, temperature } = options;
+  const { samplePrompts: count, sampleTokens, seed, temperature } = options;
+  const maxNewTokens = Math.min(sampleTokens, Math.floor(policy.info.contextLength / 2));
   const { heldout = [], examples, tokenizer } = run;
   const prompts = promptsOf(heldout.length > 0 ? heldout : examples, {
     count,

@@ -77,6 +77,15 @@ describe('reference scores', () => {
     }
   });
 
+  it('of another reference model are computed anew', async () => {
+    const folder = place('other-reference');
+    await run(folder);
+    const policy = await tinyPolicy(place('same-policy'));
+    const other = altered(policy, { info: { ...policy.info, referenceHash: 'another' } });
+    const { warnings } = await run(folder, { policy: other });
+    expect(warnings).toEqual(['the cached reference scores are of another model: they are computed anew']);
+  });
+
   it('that are damaged on disk are computed anew, and mended', async () => {
     const folder = place('damaged');
     const { table } = await run(folder);

@@ -66,7 +66,7 @@ export async function referenceScores(options: ReferenceOptions): Promise<Refere
   if (scores.length === 0) return {};
   const dataset = hashTrees(examples.map(({ tree }) => tree));
   const key: Key = {
-    policy: policy.info.hash,
+    policy: policy.info.referenceHash,
     tokenizer: tokenizerHash,
     dataset,
     scores: scores.toSorted(),

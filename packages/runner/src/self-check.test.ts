@@ -1,11 +1,11 @@
 import { dpo } from '@kelpie/objectives';
-import type { Policy, ScoreRequest } from '@kelpie/policy';
+import { type Policy, pathsOf, type ScoreRequest } from '@kelpie/policy';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { trainOffline } from './offline.js';
 import { referenceScores } from './reference.js';
 import type { Rows } from './rows.js';
 import { type CheckPart, selfCheck, selfCheckError } from './self-check.js';
-import { altered, scratch, tinyOptions, tinyPairs, tinyPolicy } from './testing/tiny.js';
+import { altered, scratch, tinyGpt2, tinyOptions, tinyPairs, tinyPolicy } from './testing/tiny.js';
 
 const place = scratch();
 const objective = dpo;
@@ -31,6 +31,15 @@ const failing = ({ parts }: { parts: readonly CheckPart[] }) =>
   parts.filter(({ error, bound }) => !(error <= bound)).map(({ name }) => name);
 
 describe('the self-check', () => {
+  it('holds for pairs whose tree is longer than learned positions', async () => {
+    const examples = tinyPairs(6);
+    const longest = examples.flatMap(({ tree }) => pathsOf(tree)).reduce((n, { ids }) => Math.max(n, ids.length), 0);
+    const policy = await tinyGpt2(place('gpt2'), longest);
+    const reference = await referenceScores({ policy, examples, scores: ['logprobs'] });
+    expect((await selfCheck({ policy, objective, rows: { examples, reference } })).passed).toBe(true);
+    await policy.dispose();
+  });
+
   it('passes in one line', async () => {
     const result = await selfCheck({ policy, objective, rows });
     expect(result.passed).toBe(true);

@@ -6,7 +6,7 @@ import { evaluatePart, scoresNeeded, type Task } from './step.js';
 
 export interface SelfCheckOptions extends Task {
   readonly rows: Rows;
-  /** Relative to the magnitude of what is compared. Default 1e-5, for float32. */
+  /** Relative to the magnitude of what is compared. Default 1e-4, for float32. */
   readonly tolerance?: number;
   /** Examples that are looked at. Default 4. */
   readonly count?: number;
@@ -37,7 +37,7 @@ export interface SelfCheck {
  * the rows that share its prompt.
  */
 export async function selfCheck(options: SelfCheckOptions): Promise<SelfCheck> {
-  const { objective, rows, tolerance = 1e-5, count = 4 } = options;
+  const { objective, rows, tolerance = 1e-4, count = 4 } = options;
   const part = partOf(objective.rows, rows, choose(rows, count));
   const together = await logprobsOf(options, part.trees);
   const parts = [
@@ -123,17 +123,23 @@ async function alone(task: Task, trees: readonly TokenTree[]): Promise<Float64Ar
   return Float64Array.from(rows);
 }
 
-/** Each tree beside a plain row twice as long as itself, so that more than half of its own row is padding. */
+/** Each tree beside one twice as long as itself, so that half of its own row is padding. */
 async function padded(task: Task, trees: readonly TokenTree[]): Promise<Float64Array> {
   const rows: number[] = [];
   for (const tree of trees) {
-    const [path] = pathsOf(tree);
-    const length = Math.min(2 * treeTokens(tree), Math.max(task.policy.info.contextLength, treeTokens(tree)));
-    const ids = Array.from({ length }, (_, i) => path!.ids[i % path!.ids.length]!);
-    const mate = { trunk: [], branches: [{ ids, scoreFrom: length }] };
+    const mate = longMate(tree, 2 * treeTokens(tree), task.policy.info.contextLength);
     rows.push(...(await logprobsOf(task, [tree, mate])).slice(0, tree.branches.length));
   }
   return Float64Array.from(rows);
+}
+
+/** A tree of `size` tokens or a few more, in branches that the context holds, of which none is scored. */
+function longMate(tree: TokenTree, size: number, contextLength: number): TokenTree {
+  const source = pathsOf(tree)[0]!.ids;
+  const count = Math.ceil(size / Math.min(size, contextLength));
+  const length = Math.ceil(size / count);
+  const ids = Array.from({ length }, (_, i) => source[i % source.length]!);
+  return { trunk: [], branches: Array.from({ length: count }, () => ({ ids, scoreFrom: length })) };
 }
 
 function splitTree(tree: TokenTree): TokenTree[] {

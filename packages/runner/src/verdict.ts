@@ -27,7 +27,10 @@ export interface Prompt {
   readonly ids: readonly number[];
 }
 
-/** The first different prompts of these examples that leave room for a completion. */
+/** Of a text without a prompt, what is taken for one: a third of it, at most so many tokens. */
+const openingTokens = 8;
+
+/** The first different prompts of these examples that leave room for a completion; of plain texts, their openings. */
 export function promptsOf(
   examples: readonly Example[],
   { count, room }: { readonly count: number; readonly room: number },
@@ -37,7 +40,8 @@ export function promptsOf(
     if (prompts.size >= count) break;
     const paths = pathsOf(tree);
     const start = Math.min(...paths.map(({ scoreFrom }) => scoreFrom));
-    const ids = paths[0]?.ids.slice(0, start) ?? [];
+    const whole = paths[0]?.ids ?? [];
+    const ids = whole.slice(0, start > 1 ? start : Math.max(1, Math.min(openingTokens, Math.floor(whole.length / 3))));
     if (ids.length > 0 && ids.length <= room && !prompts.has(ids.join())) prompts.set(ids.join(), { id, ids });
   }
   return [...prompts.values()];

@@ -35,6 +35,15 @@ export function tinyPolicy(folder: string, options: Partial<OpenOptions> = {}): 
   return Engine.open({ init: { config: file, seed: 1 }, threads: 1, keepReference: true, ...options });
 }
 
+/** A GPT-2 whose learned positions hold `context` tokens. */
+export function tinyGpt2(folder: string, context: number): Promise<Engine> {
+  mkdirSync(folder, { recursive: true });
+  const file = join(folder, 'config.json');
+  const sizes = { vocab_size: 24, n_embd: 16, n_layer: 1, n_head: 2, n_positions: context };
+  writeFileSync(file, JSON.stringify({ model_type: 'gpt2', ...sizes }));
+  return Engine.open({ init: { config: file, seed: 1 }, threads: 1, keepReference: true });
+}
+
 /** A policy with some methods done otherwise. */
 export function altered(policy: Policy, methods: Partial<Policy>): Policy {
   return new Proxy(policy, {
