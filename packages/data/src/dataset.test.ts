@@ -218,6 +218,29 @@ describe('what the tokenizer and the template make of a row', () => {
     expect(await endOf({ applyChatTemplate: endless, eosTokens: [1001, 10] })).toBe(0);
   });
 
+  it('said nothing where there is no end token to write', async () => {
+    const load = (file: string, toy: Parameters<typeof toyTokenizer>[0]) =>
+      loadText({ ...options, tokenizer: toyTokenizer(toy), files: [file] });
+    for (const row of [{ text: 'ab' }, { prompt: 'a', completion: 'b' }, { messages }]) {
+      const file = write('endless-text.jsonl', lines([row, row]));
+      const { report } = await load(file, { ends: false });
+      expect(report).toMatchObject({ endTokens: [], withoutEnd: 2 });
+      expect(reportText(report)).toContain(
+        '\nno end token, so nothing teaches the model to stop: name it as `eos_token`',
+      );
+      const ended = (await load(file, {})).report;
+      expect(ended).toMatchObject({ endTokens: [1001], withoutEnd: 0 });
+      expect(reportText(ended)).not.toContain('end token');
+    }
+  });
+
+  it('is counted where plain text ends otherwise than the model stops', async () => {
+    const file = write('other-end.jsonl', lines([{ text: 'ab' }]));
+    const { report } = await loadText({ ...options, tokenizer: { ...tokenizer, eosTokens: [7] }, files: [file] });
+    expect(report.withoutEnd).toBe(1);
+    expect(reportText(report)).toContain('1 row without an end token: nothing there teaches the model to stop');
+  });
+
   it('is counted where the vocabulary lacks the text', async () => {
     const file = write('unknown.jsonl', lines([{ text: 'a?b?' }, { text: 'ab' }]));
     const { report } = await loadText({ ...options, tokenizer: { ...tokenizer, unkTokenId: 63 }, files: [file] });

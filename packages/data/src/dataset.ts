@@ -171,9 +171,8 @@ function unknownTokens({ trunk, branches }: TokenTree, unknown: number | undefin
   return [trunk, ...branches.map(({ ids }) => ids)].flat().filter((id) => id === unknown).length;
 }
 
-/** A chat template writes its own ending; one without an end token teaches the model never to stop. */
-function lacksEnd({ tokenized: { sequences }, rendered }: Ready, ends: readonly number[]): boolean {
-  if (ends.length === 0 || !rendered.templated) return false;
+/** Chat templates write their own ending; without an end token nothing teaches the model to stop. */
+function lacksEnd({ tokenized: { sequences } }: Ready, ends: readonly number[]): boolean {
   return sequences.some(({ ids, scoreFrom }) => !ids.some((id, i) => i >= scoreFrom && ends.includes(id)));
 }
 
@@ -254,6 +253,7 @@ async function load(recipe: Recipe): Promise<Dataset<Ready>> {
     problems: rejects.problems,
     truncated: { rows: cut.length, tokens: cut.reduce((sum, { cutTokens }) => sum + cutTokens, 0) },
     merged: { rows: merged.length, tokens: merged.reduce((sum, { tokenized }) => sum + tokenized.mergedTokens, 0) },
+    endTokens: ends,
     withoutEnd: examples.filter((example) => lacksEnd(example, ends)).length,
     unknown: {
       rows: unknown.filter((count) => count > 0).length,

@@ -16,7 +16,9 @@ export interface DataReport {
   readonly truncated: { readonly rows: number; readonly tokens: number };
   /** Rows in which the prompt's last tokens merged with the completion's first, and how many prompt tokens that took. */
   readonly merged: { readonly rows: number; readonly tokens: number };
-  /** Rows with a side that does not end with the end token: the chat template leaves it out. */
+  /** Ids that end a completion; empty if neither the tokenizer nor the model's config names any. */
+  readonly endTokens: readonly number[];
+  /** Rows with a side that had no end token before truncation: all of them where there is none to have. */
   readonly withoutEnd: number;
   /** Rows with text that the vocabulary lacks, and how many unknown tokens stand for it. */
   readonly unknown: { readonly rows: number; readonly tokens: number };
@@ -70,7 +72,7 @@ const many = (count: number, noun: string) => `${count} ${noun}${count === 1 ? '
 
 /** A report in a few lines, for a console. */
 export function reportText(report: DataReport): string {
-  const { files, rows, kept, dropped, truncated, merged, withoutEnd, unknown, tokens } = report;
+  const { files, rows, kept, dropped, truncated, merged, endTokens, withoutEnd, unknown, tokens } = report;
   const reasons = Object.entries(dropped).map(([reason, count]) => `${count} ${reason}`);
   const lines = [
     ...files.map(({ file, format, rows }) => `${file}: ${many(rows, 'row')}, ${format}`),
@@ -83,7 +85,12 @@ export function reportText(report: DataReport): string {
     lines.push(
       `prompt and completion merge in ${many(merged.rows, 'row')}: ${many(merged.tokens, 'prompt token')} scored with the completion`,
     );
-  if (withoutEnd > 0) lines.push(`${many(withoutEnd, 'row')} without the end token: the chat template leaves it out`);
+  if (endTokens.length === 0)
+    lines.push(
+      'no end token, so nothing teaches the model to stop: name it as `eos_token` in `tokenizer_config.json`, or as `eos_token_id` in `config.json`',
+    );
+  else if (withoutEnd > 0)
+    lines.push(`${many(withoutEnd, 'row')} without an end token: nothing there teaches the model to stop`);
   if (unknown.rows > 0)
     lines.push(`${many(unknown.rows, 'row')} with text the vocabulary lacks: ${many(unknown.tokens, 'unknown token')}`);
   return lines.join('\n');

@@ -1,6 +1,5 @@
 import { join } from 'node:path';
 import { KelpieError } from '../errors.js';
-import { readConfig } from './config-file.js';
 import { isJsonObject, type JsonObject, readJsonFile } from './json.js';
 
 /** Token ids that say where a text begins, ends and is filled up. */
@@ -17,21 +16,27 @@ const defaults: Readonly<Record<string, JsonObject>> = {
   gpt2: { bos_token_id: 50256, eos_token_id: 50256 },
 };
 
-/**
- * Ids of `generation_config.json`, then of `config.json`, then the family's default; a key that is there counts, also
- * with the value null (none). A default beyond the vocabulary is none.
- */
-export async function readSpecialTokenIds(folder: string): Promise<SpecialTokenIds> {
-  const generation = await readGenerationConfig(folder);
-  const { json, file } = await readConfig(folder);
-  return specialTokenIds(json, generation ?? {}, file);
-}
-
 export async function readGenerationConfig(folder: string): Promise<JsonObject | undefined> {
   return readJsonFile(join(folder, 'generation_config.json'), { optional: true });
 }
 
-export function specialTokenIds(config: JsonObject, generation: JsonObject = {}, file = 'config'): SpecialTokenIds {
+export interface SpecialTokenOptions {
+  /** Where the config comes from, for messages. */
+  readonly file?: string;
+  /** Whether an id that no file names, but the family has by default, may be meant. Default: any may. */
+  readonly isSpecial?: (id: number) => boolean;
+}
+
+/**
+ * Ids of `generation_config.json`, then of `config.json`, then the family's default; a key that is there counts, also
+ * with the value null (none). A negative id is none, as is one beyond the vocabulary, which no row can hold: configs of
+ * small models often keep the ids of the large one.
+ */
+export function specialTokenIds(
+  config: JsonObject,
+  generation: JsonObject = {},
+  { file = 'config', isSpecial = () => true }: SpecialTokenOptions = {},
+): SpecialTokenIds {
   const family = typeof config.model_type === 'string' ? (defaults[config.model_type] ?? {}) : {};
   const textConfig = isJsonObject(config.text_config) ? config.text_config : {};
   const size = config.vocab_size ?? textConfig.vocab_size;
@@ -40,15 +45,14 @@ export function specialTokenIds(config: JsonObject, generation: JsonObject = {},
     const value = given === undefined ? family[key] : given[key];
     if (value === null || value === undefined) return [];
     const list: unknown[] = Array.isArray(value) ? value : [value];
-    // -1 is how some old files write "none".
-    const valid = list.filter((id) => id !== -1);
-    if (!valid.every((id): id is number => Number.isSafeInteger(id) && (id as number) >= 0)) {
+    if (!list.every((id): id is number => Number.isSafeInteger(id))) {
       throw new KelpieError(`expected a token id or null, got ${JSON.stringify(value)}`, {
         code: 'config-value',
-        where: { file, key },
+        where: { file: given === generation ? 'generation_config.json' : file, key },
       });
     }
-    return given === undefined && typeof size === 'number' ? valid.filter((id) => id < size) : valid;
+    const inside = list.filter((id) => id >= 0 && (typeof size !== 'number' || id < size));
+    return given === undefined ? inside.filter(isSpecial) : inside;
   };
   const [bos] = ids('bos_token_id');
   const [pad] = ids('pad_token_id');

@@ -177,6 +177,33 @@ describe('small tokenizers', () => {
     expect(map).toMatchObject({ eosTokenId: 3, eosTokens: [3] });
   });
 
+  test('an end token that only the model names was no end token', async () => {
+    const open = async (files: Record<string, unknown>) =>
+      openTokenizer(await write({ 'tokenizer.json': tokenizerJson, ...files }));
+    const config = { model_type: 'llama', vocab_size: 4, bos_token_id: 1, eos_token_id: 3, pad_token_id: 0 };
+    const ofConfig = { bosTokenId: 1, eosTokenId: 3, eosTokens: [3], padTokenId: 0 };
+    expect(await open({ 'config.json': config })).toMatchObject(ofConfig);
+    expect(
+      await open({ 'config.json': config, 'generation_config.json': { bos_token_id: 1, eos_token_id: [1, 3] } }),
+    ).toMatchObject({ ...ofConfig, eosTokens: [1, 3] });
+    expect(await open({ 'config.json': config, 'tokenizer_config.json': { eos_token: '<unk>' } })).toMatchObject({
+      ...ofConfig,
+      eosTokenId: 2,
+      eosTokens: [2],
+    });
+    // A family's default is meant where it is a special token, an id beyond the vocabulary nowhere.
+    for (const json of [{ model_type: 'llama' }, { eos_token_id: -1 }, { eos_token_id: 9, vocab_size: 4 }, {}]) {
+      const tokenizer = await open({ 'config.json': json });
+      expect(tokenizer.eosTokens).toEqual([]);
+      expect(tokenizer).not.toHaveProperty('eosTokenId');
+    }
+    const end = { id: 2, content: '<unk>', special: true };
+    const withEnd = { ...tokenizerJson, added_tokens: [end] };
+    expect(await open({ 'tokenizer.json': withEnd, 'config.json': { model_type: 'llama' } })).toMatchObject({
+      eosTokenId: 2,
+    });
+  });
+
   test('an id that the config and the vocabulary disagree on is an error', async () => {
     const config = { added_tokens_decoder: { 9: { content: '<end>', special: true } } };
     const own = await write({ 'tokenizer.json': tokenizerJson, 'tokenizer_config.json': config });

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { Tokenizer as Engine } from '@huggingface/tokenizers';
 import { KelpieError, messageOf } from '../errors.js';
 import { type ChatMessage, type ChatOptions, type ChatTemplate, readChatTemplate } from './chat-template.js';
-import { readGenerationConfig, specialTokenIds } from './generation-config.js';
+import { readGenerationConfig, type SpecialTokenIds, specialTokenIds } from './generation-config.js';
 import { isJsonObject, type JsonObject, readJsonFile } from './json.js';
 import { engineConfig, prepareTokenizer, repairAddedTokens } from './tokenizer-engine.js';
 
@@ -24,11 +24,14 @@ export interface Tokenizer {
   /** One more than the largest id, added tokens included. A model may have more rows than that. */
   readonly vocabularySize: number;
   readonly bosTokenId?: number;
-  /** The tokenizer's own end token, as in its config. */
+  /** The tokenizer's own end token, as in its config; else the first that the model's configs name. */
   readonly eosTokenId?: number;
   readonly padTokenId?: number;
   readonly unkTokenId?: number;
-  /** Every id that ends a completion: of generation_config.json, if it names any, else the tokenizer's end token. */
+  /**
+   * Every id that ends a completion: of generation_config.json, if it names any, else the tokenizer's end token, else
+   * those of config.json.
+   */
   readonly eosTokens: readonly number[];
   /** A token's text as the vocabulary has it (`▁the`, `Ġthe`, `<0x0A>`). */
   tokenText(id: number): string | undefined;
@@ -52,14 +55,18 @@ const roles = ['bos', 'eos', 'pad', 'unk', 'sep', 'cls', 'mask'] as const;
  * Opens the tokenizer of a model folder: `tokenizer.json`, and where present `tokenizer_config.json`,
  * `special_tokens_map.json`, `generation_config.json` and the chat template. What is text and what is a token is
  * tokenizer.json's to say, as in the Rust library; tokens that only `added_tokens_decoder` or a special token of the
- * config names are added to it, as transformers does. `add_bos_token` is not read: the post-processor decides.
+ * config names are added to it, as transformers does. `add_bos_token` is not read: the post-processor decides. Begin, end
+ * and padding that the tokenizer's files leave unnamed are those of the model's generation_config.json or config.json:
+ * without an end token nothing would teach a model to stop.
  */
 export async function openTokenizer(folder: string): Promise<Tokenizer> {
   const file = join(folder, 'tokenizer.json');
   const json = await readJsonFile(file);
   const config = (await readJsonFile(join(folder, 'tokenizer_config.json'), { optional: true })) ?? {};
   const map = (await readJsonFile(join(folder, 'special_tokens_map.json'), { optional: true })) ?? {};
-  const generation = await readGenerationConfig(folder);
+  const generation = (await readGenerationConfig(folder)) ?? {};
+  const modelFile = join(folder, 'config.json');
+  const model = (await readJsonFile(modelFile, { optional: true })) ?? {};
   const special = specialTokens({ ...map, ...config });
 
   const prepared = prepareTokenizer(json, config, [...Object.values(special), ...additionalTokens(config)], file);
@@ -70,10 +77,9 @@ export async function openTokenizer(folder: string): Promise<Tokenizer> {
     const text = special[`${role}_token`];
     return text === undefined ? undefined : engine.token_to_id(text);
   };
-  const eosTokenId = idOf('eos');
-  const named =
-    generation === undefined ? [] : specialTokenIds({}, generation, join(folder, 'generation_config.json')).eosTokenIds;
   const specialIds = new Set(prepared.added_tokens.filter((token) => token.special).map((token) => token.id));
+  const ofModel = specialTokenIds(model, generation, { file: modelFile, isSpecial: (id) => specialIds.has(id) });
+  const ends = endTokens(idOf('eos'), ofModel, (generation.eos_token_id ?? null) !== null);
   const chat = await readChatTemplate(folder, config, special);
   const { files, hash } = await hashFiles(folder, chat.files);
   const size = vocabulary.size === 0 ? 0 : [...vocabulary.values()].reduce((a, b) => Math.max(a, b)) + 1;
@@ -101,11 +107,11 @@ export async function openTokenizer(folder: string): Promise<Tokenizer> {
       return kept.length === 0 ? '' : engine.decode(kept);
     },
     vocabularySize: size,
-    ...optional('bosTokenId', idOf('bos')),
-    ...optional('eosTokenId', eosTokenId),
-    ...optional('padTokenId', idOf('pad')),
+    ...optional('bosTokenId', idOf('bos') ?? ofModel.bosTokenId),
+    ...optional('eosTokenId', ends.trained),
+    ...optional('padTokenId', idOf('pad') ?? ofModel.padTokenId),
     ...optional('unkTokenId', idOf('unk') ?? engine.model?.unk_token_id),
-    eosTokens: named.length > 0 ? named : eosTokenId === undefined ? [] : [eosTokenId],
+    eosTokens: ends.all,
     tokenText: (id) => repaired.get(id) ?? engine.id_to_token(id),
     tokenId: (text) => engine.token_to_id(text),
     specialTokenIds: specialIds,
@@ -115,6 +121,17 @@ export async function openTokenizer(folder: string): Promise<Tokenizer> {
     folder,
     files,
   };
+}
+
+/** A begin token among the model's end tokens ends one text by beginning the next: it is not the one to train. */
+function endTokens(
+  own: number | undefined,
+  { eosTokenIds, bosTokenId }: SpecialTokenIds,
+  fromGeneration: boolean,
+): { readonly trained: number | undefined; readonly all: readonly number[] } {
+  const trained = own ?? eosTokenIds.find((id) => id !== bosTokenId) ?? eosTokenIds[0];
+  const all = own !== undefined && !(fromGeneration && eosTokenIds.length > 0) ? [own] : eosTokenIds;
+  return { trained, all };
 }
 
 type SpecialTokens = Record<string, string>;
