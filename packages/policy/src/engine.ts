@@ -138,9 +138,10 @@ export class Engine implements Policy {
     ids: readonly number[],
     { of = 'policy' }: { readonly of?: 'policy' | 'reference' } = {},
   ): Promise<FloatArray> {
-    const tree = { trunk: [], branches: [{ ids, scoreFrom: ids.length }] };
-    this.#checkIds([tree], this.#model.dimensions.contextLength);
-    const layout = { ...layOut([tree], this.#model), sources: Int32Array.from(ids.keys()) };
+    this.#checkIds([{ trunk: [], branches: [{ ids, scoreFrom: ids.length }] }], this.#model.dimensions.contextLength);
+    // A token behind the end, which is predicted and takes no slot, leaves a slot to every one of these.
+    const tree = { trunk: [], branches: [{ ids: [...ids, 0], scoreFrom: ids.length }] };
+    const layout = { ...layOut([tree], this.#model, [ids.length]), sources: Int32Array.from(ids.keys()) };
     return (await this.#passes.prefill(layout, of === 'reference' ? this.#referenceVariant() : this.#policy)).logits;
   }
 

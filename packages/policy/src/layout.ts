@@ -1,5 +1,5 @@
 import type { Model, Rotary } from './architecture.js';
-import { scoredTokens, type TokenTree } from './tree.js';
+import type { Branch, TokenTree } from './tree.js';
 
 /** Token rows as a sequence graph takes them, and the list of what counts. */
 export interface Layout {
@@ -42,7 +42,8 @@ interface Placed {
 
 /**
  * Lays trees out in rows: a tree depth-first (trunk, then each branch), short trees together in a row as far as it
- * holds them, first fit by falling length. Padding is what is left behind the last tree of a row.
+ * holds them, first fit by falling length. Padding is what is left behind the last tree of a row. The last token of a
+ * branch is only ever predicted, and is left out.
  *
  * @param lengths of the sequences that decide on rotary angles, where they are not the trees' own (a prefill).
  */
@@ -51,7 +52,7 @@ export function layOut(
   { rotary, dimensions }: LayoutModel = {},
   lengths?: readonly number[],
 ): Layout {
-  // A path's last token is a target and nothing else: where the table of learned positions ends, any place does for it.
+  // Only the end of a trunk that is itself a whole path can lie behind the learned positions; nothing is read from there.
   const lastPosition =
     rotary === undefined && dimensions !== undefined ? dimensions.contextLength - 1 : Number.MAX_SAFE_INTEGER;
   const placed = place(trees, rotary);
@@ -87,9 +88,11 @@ export function layOut(
     for (const [t, id] of tree.trunk.entries()) put(base + t, id, t, end);
     let at = tree.trunk.length;
     tree.branches.forEach((branch, b) => {
-      const stop = startOf[i]! + at + branch.ids.length;
+      const slots = slotsOfBranch(branch);
+      const stop = startOf[i]! + at + slots;
       const branchAt = at;
-      for (const [t, id] of branch.ids.entries()) put(base + branchAt + t, id, tree.trunk.length + t, stop);
+      for (const [t, id] of branch.ids.slice(0, slots).entries())
+        put(base + branchAt + t, id, tree.trunk.length + t, stop);
       const slotOf = (position: number) =>
         base + (position < tree.trunk.length ? position : branchAt + position - tree.trunk.length);
       const sources: number[] = [];
@@ -101,7 +104,7 @@ export function layOut(
       }
       counts[completions[b]!] = sources.length;
       lists[completions[b]!] = { sources, targets };
-      at += branch.ids.length;
+      at += slots;
     });
   });
 
@@ -143,7 +146,13 @@ function place(trees: readonly TokenTree[], rotary?: Rotary): Placed[] {
 }
 
 function sized(tree: TokenTree, completions: readonly number[]): Placed {
-  return { tree, completions, length: tree.trunk.length + tree.branches.reduce((n, { ids }) => n + ids.length, 0) };
+  const length = tree.trunk.length + tree.branches.reduce((n, branch) => n + slotsOfBranch(branch), 0);
+  return { tree, completions, length };
+}
+
+/** The last token of a path is predicted and predicts nothing: it takes no slot. */
+function slotsOfBranch({ ids }: Branch): number {
+  return Math.max(0, ids.length - 1);
 }
 
 function pack(placed: readonly Placed[], tokens: number): { rowOf: number[]; startOf: number[]; rows: number } {
@@ -160,13 +169,4 @@ function pack(placed: readonly Placed[], tokens: number): { rowOf: number[]; sta
     used[row] = used[row]! + length;
   }
   return { rowOf, startOf, rows: Math.max(1, used.length) };
-}
-
-/** Slots that a batch of trees takes when laid out: what a micro-batch costs. */
-export function slotsOf(tree: TokenTree): number {
-  return tree.trunk.length + tree.branches.reduce((n, { ids }) => n + ids.length, 0);
-}
-
-export function countScored(trees: readonly TokenTree[]): number {
-  return trees.reduce((n, tree) => n + tree.branches.reduce((m, branch) => m + scoredTokens(tree, branch), 0), 0);
 }

@@ -20,6 +20,7 @@ export interface DecodeOptions {
 
 export interface Tokenizer {
   encode(text: string, options?: EncodeOptions): number[];
+  /** Ids without a token are left out, as in the Rust library: a padded model may write them. */
   decode(ids: readonly number[], options?: DecodeOptions): string;
   /** One more than the largest id, added tokens included. A model may have more rows than that. */
   readonly vocabularySize: number;
@@ -82,6 +83,7 @@ export async function openTokenizer(folder: string): Promise<Tokenizer> {
   const ends = endTokens(idOf('eos'), ofModel, (generation.eos_token_id ?? null) !== null);
   const chat = await readChatTemplate(folder, config, special);
   const { files, hash } = await hashFiles(folder, chat.files);
+  const tokenText = (id: number): string | undefined => repaired.get(id) ?? engine.id_to_token(id);
   const size = vocabulary.size === 0 ? 0 : [...vocabulary.values()].reduce((a, b) => Math.max(a, b)) + 1;
 
   return {
@@ -97,13 +99,13 @@ export async function openTokenizer(folder: string): Promise<Tokenizer> {
     },
     decode: (ids, { skipSpecialTokens = false } = {}) => {
       for (const id of ids) {
-        if (Number.isInteger(id) && id >= 0 && id < size) continue;
-        throw new KelpieError(`expected ids from 0 to ${size - 1}, got ${id}`, {
+        if (Number.isInteger(id) && id >= 0) continue;
+        throw new KelpieError(`expected ids, whole numbers from 0, got ${id}`, {
           code: 'tokenizer-id',
           where: { file },
         });
       }
-      const kept = skipSpecialTokens ? ids.filter((id) => !specialIds.has(id)) : [...ids];
+      const kept = ids.filter((id) => tokenText(id) !== undefined && !(skipSpecialTokens && specialIds.has(id)));
       return kept.length === 0 ? '' : engine.decode(kept);
     },
     vocabularySize: size,
@@ -112,7 +114,7 @@ export async function openTokenizer(folder: string): Promise<Tokenizer> {
     ...optional('padTokenId', idOf('pad') ?? ofModel.padTokenId),
     ...optional('unkTokenId', idOf('unk') ?? engine.model?.unk_token_id),
     eosTokens: ends.all,
-    tokenText: (id) => repaired.get(id) ?? engine.id_to_token(id),
+    tokenText,
     tokenId: (text) => engine.token_to_id(text),
     specialTokenIds: specialIds,
     ...optional('chatTemplate', chat.template?.source),
