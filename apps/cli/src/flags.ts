@@ -2,7 +2,7 @@ import { InvalidArgumentError, Option } from '@commander-js/extra-typings';
 import { z } from 'zod';
 
 /** What zod's JSON schema says of one option; only the keys read here. */
-interface Property {
+export interface Property {
   readonly type?: string;
   readonly default?: unknown;
   readonly description?: string;
@@ -84,7 +84,7 @@ function parseNumber(text: string, property: Property): number {
   return value;
 }
 
-function expected({ type, minimum, maximum, exclusiveMinimum, exclusiveMaximum }: Property): string {
+export function expected({ type, minimum, maximum, exclusiveMinimum, exclusiveMaximum }: Property): string {
   // zod bounds integers by the safe ones; nobody wants to read that.
   const shown = (bound: number | undefined) => bound !== undefined && Math.abs(bound) < Number.MAX_SAFE_INTEGER;
   const limits = [

@@ -1,13 +1,13 @@
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { objectives } from '@kelpie/objectives';
 import { openTokenizer } from '@kelpie/policy';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { offlineObjectives } from './commands/train.js';
 import { run } from './main.js';
+import { offlineObjectives } from './offline-objectives.js';
 import type { Io } from './print.js';
 
 const reviews = fileURLToPath(new URL('../../../datasets/film-reviews', import.meta.url));
@@ -196,7 +196,8 @@ describe('train', () => {
     const { code, err } = await kelpie(argv);
     expect(code).toBe(2);
     expect(err).toMatchInlineSnapshot(`
-      "error: 2 of 5 rows cannot be used:
+      "warning: the learning rate 0.01 is outside what is usual for a model of this size, 1e-8 to 0.001: the model may fall apart
+      error: 2 of 5 rows cannot be used:
         ROOT/bad.jsonl:4 \`rejected\`: expected text, received nothing
         ROOT/bad.jsonl:5:12: expected a JSON value, received the end of the line
       Mend these rows, or leave them out with \`--on-bad-row drop\`, which counts them by reason.
@@ -217,10 +218,12 @@ describe('train', () => {
   });
 
   it('takes a config without weights for a slip of the flag', async () => {
-    const argv = ['train', 'sft', '--model', join(reviews, 'base'), '--data', at('texts.jsonl'), '--out', at('none2')];
+    mkdirSync(at('unweighted'));
+    copyFileSync(join(reviews, 'base', 'config.json'), at('unweighted', 'config.json'));
+    const argv = ['train', 'sft', '--model', at('unweighted'), '--data', at('texts.jsonl'), '--out', at('none2')];
     expect(await kelpie(argv)).toMatchObject({
       code: 2,
-      err: 'error: --model: `REVIEWS/base` has a config and no weights; to start from random ones: `--init REVIEWS/base/config.json`\n',
+      err: 'error: --model: `ROOT/unweighted` has a config and no weights; to start from random ones: `--init ROOT/unweighted/config.json`\n',
     });
   });
 
@@ -353,7 +356,7 @@ describe('objectives', () => {
 
 describe('the command line', () => {
   it.each([
-    [['trian'], 'error: unknown command `trian`; nearest: `train`, `score`, `generate` (`kelpie --help` lists them)\n'],
+    [['trian'], 'error: unknown command `trian`; nearest: `train`, `score`, `config` (`kelpie --help` lists them)\n'],
     [
       ['train', 'dpo', '--bta', '1'],
       'error: unknown option `--bta`; nearest: `--beta`, `--beta1`, `--beta2` (`kelpie train dpo --help` lists them)\n',
@@ -403,6 +406,14 @@ describe('the command line', () => {
         --nll-reduction <name>      mean over all chosen tokens of the step, mean of
                                     row means, or mean of row sums (tokens, rows,
                                     sums; default: tokens)
+
+      Config:
+        -c, --config <file...>      values from YAML; later files win, and what is
+                                    said here wins over all
+        --set <key=value...>        a value by its place in the config:
+                                    training.learningRate=1e-5
+        --dry-run                   shows config, tokens, memory and two rows, and
+                                    stops
 
       Data:
         -d, --data <file...>        pairs: prompt, chosen, rejected; .jsonl or .json,

@@ -1,10 +1,11 @@
 import { readFileSync } from 'node:fs';
 import { Command, type CommanderError } from '@commander-js/extra-typings';
 import { nearestNames } from '@kelpie/policy';
+import { addConfig } from './commands/config.js';
 import { addGenerate } from './commands/generate.js';
 import { addObjectives } from './commands/objectives.js';
 import { addScore } from './commands/score.js';
-import { addTrain } from './commands/train.js';
+import { addTrain, withObjective } from './commands/train.js';
 import type { Context } from './context.js';
 import { exitCodes, report, UsageError } from './exit.js';
 import { optionHelp } from './flags.js';
@@ -23,7 +24,7 @@ export async function run(argv: readonly string[], io: Io): Promise<number> {
     },
   };
   try {
-    await programOf(context).parseAsync([...context.argv], { from: 'user' });
+    await programOf(context).parseAsync([...withObjective(context.argv)], { from: 'user' });
     return code;
   } catch (error) {
     return report(error, terminal, { debug: argv.includes('--debug') });
@@ -64,6 +65,7 @@ function programOf(context: Context): Command {
 Examples:
   kelpie objectives
   kelpie train dpo --model base --data pairs.jsonl --out tuned
+  kelpie train --config run.yaml --set training.epochs=2 --dry-run
   kelpie generate --model tuned/model --prompt "My review:"
   kelpie score --model tuned/model --reference base --data heldout.jsonl
 
@@ -73,6 +75,7 @@ ${'`kelpie COMMAND --help` tells more; `kelpie train OBJECTIVE --help` has the o
   addGenerate(program, context);
   addScore(program, context);
   addObjectives(program, context);
+  addConfig(program, context);
   for (const command of commandsIn(program)) prepare(command, context);
   return program;
 }

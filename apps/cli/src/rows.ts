@@ -17,14 +17,15 @@ import { countFlag, unset } from './flags.js';
 
 /** How rows are read, as flags say it. */
 export interface RowFlags {
-  readonly format?: string;
-  readonly columns?: readonly string[];
-  readonly onBadRow?: string;
-  readonly truncation?: string;
-  readonly maxLength?: number;
-  readonly scoreFrom?: string;
-  readonly score?: string;
-  readonly side?: string;
+  readonly format?: string | undefined;
+  /** `prompt=question`, or as a config has them. */
+  readonly columns?: readonly string[] | Readonly<Record<string, string>> | undefined;
+  readonly onBadRow?: string | undefined;
+  readonly truncation?: string | undefined;
+  readonly maxLength?: number | undefined;
+  readonly scoreFrom?: string | undefined;
+  readonly score?: string | undefined;
+  readonly side?: string | undefined;
 }
 
 const dataGroup = 'Data:';
@@ -78,9 +79,12 @@ function loadOptions(
   };
 }
 
-function columnsOf(pairs: readonly string[]): Record<string, string> {
+const isList = (columns: NonNullable<RowFlags['columns']>): columns is readonly string[] => Array.isArray(columns);
+
+function columnsOf(columns: NonNullable<RowFlags['columns']>): Record<string, string> {
+  if (!isList(columns)) return { ...columns };
   return Object.fromEntries(
-    pairs.map((pair) => {
+    columns.map((pair) => {
       const at = pair.indexOf('=');
       if (at < 1 || at === pair.length - 1)
         throw new UsageError(`--columns: expected \`name=column\`, for instance \`prompt=question\`, got \`${pair}\``);

@@ -1,40 +1,32 @@
-import { existsSync, readdirSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { Command, Option } from '@commander-js/extra-typings';
-import { reportText } from '@kelpie/data';
-import { type Objective, objectives } from '@kelpie/objectives';
-import { type LoraOptions, type OpenOptions, openPolicy, type Policy, type Tokenizer } from '@kelpie/policy';
-import { type Example, holdOut, jsonl, type OfflineResult, timing, trainOffline, trainOptions } from '@kelpie/runner';
+import type { Objective } from '@kelpie/objectives';
+import { openPolicy } from '@kelpie/policy';
+import { jsonl, type OfflineResult, timing, trainOffline, trainOptions } from '@kelpie/runner';
+import { flagLayer, setLayer } from '../config/flags.js';
+import { type Layer, readConfig } from '../config/read.js';
+import { type Resolved, requireObjective, resolveConfig } from '../config/resolve.js';
+import type { RunConfig } from '../config/schema.js';
 import type { Context } from '../context.js';
-import { exitCodes, UsageError } from '../exit.js';
-import { countFlag, type FlagSet, flagsOf, numberFlag, unset } from '../flags.js';
-import { type ModelFlags, requireFolder, threadsFlag, tokenizerAt, tokenizerFlag } from '../model.js';
-import { grouped, shellQuote, type Terminal } from '../print.js';
+import { dryRun } from '../dry-run.js';
+import { exitCodes } from '../exit.js';
+import { countFlag, flagsOf, numberFlag, unset } from '../flags.js';
+import { threadsFlag, tokenizerAt, tokenizerFlag } from '../model.js';
+import { offlineObjectives } from '../offline-objectives.js';
+import { shellQuote, type Terminal } from '../print.js';
 import { labelled, Progress } from '../progress.js';
-import { loadPairs, loadTexts, type RowFlags, rowFlags } from '../rows.js';
+import { rowFlags } from '../rows.js';
+import { openOptions, requireRun, tokenizerFolder } from '../start.js';
+import { introduce, type Loaded, loopOptions, objectiveOptions, readable, readRows } from '../train-parts.js';
 import { verdictText } from '../verdict.js';
 
-interface Flags extends ModelFlags, RowFlags {
-  readonly data?: readonly string[];
-  readonly heldout?: readonly string[];
-  readonly heldoutFraction?: number;
-  readonly init?: string;
-  readonly lora?: number | true;
-  readonly loraAlpha?: number;
-  readonly loraRslora?: boolean;
-  readonly loraTargets?: string;
-  readonly merge?: boolean;
-  readonly out?: string;
+/** What is said of this one call, and stands in no config. */
+interface CallFlags {
+  readonly config?: readonly string[];
+  readonly set?: readonly string[];
+  readonly dryRun?: boolean;
   readonly resume?: boolean;
-  readonly selfCheck: boolean;
 }
-
-/** Objectives whose rows can stand in a file. */
-function isOffline({ rows, needs: { old = [], perToken = [], batches = [] } }: Objective): boolean {
-  return rows !== 'groups' && old.length + perToken.length + batches.length === 0;
-}
-
-export const offlineObjectives = (): Objective[] => Object.values(objectives).filter(isOffline);
 
 export function addTrain(program: Command, context: Context): void {
   const train = program
@@ -42,9 +34,46 @@ export function addTrain(program: Command, context: Context): void {
     .summary('train a model on preferences or text')
     .description('Trains a model. Each objective has its own options: `kelpie train dpo --help`.')
     .usage('<objective> --data <file...> --model <folder> --out <folder> [options]')
+    .addHelpText(
+      'after',
+      `
+Examples:
+  kelpie train dpo --model base --data pairs.jsonl --out tuned
+  kelpie train --config run.yaml                    the config names the objective
+  kelpie train --config run.yaml --dry-run          says what would be done, and does not`,
+    )
     .helpCommand(false)
     .commandsGroup('Objectives:');
   for (const objective of offlineObjectives()) train.addCommand(trainWith(objective, context));
+}
+
+/** `train --config run.yaml` as `train dpo --config run.yaml`, if that is what the file names. */
+export function withObjective(argv: readonly string[]): readonly string[] {
+  const [command, first, ...rest] = argv;
+  if (command !== 'train' || first === undefined || !first.startsWith('-')) return argv;
+  const values = valuesOf([first, ...rest]);
+  const files = values('--config', '-c');
+  if (files.length === 0) return argv;
+  const layers = [...files.flatMap((file) => readConfig(file)), setLayer(values('--set'))];
+  return [command, requireObjective(layers, files.at(-1)!), first, ...rest];
+}
+
+/** The values of flags that take several, before any command is known. */
+function valuesOf(argv: readonly string[]): (...names: string[]) => string[] {
+  return (...names) => {
+    const values: string[] = [];
+    let open = false;
+    for (const argument of argv) {
+      const [name = '', ...value] = argument.split('=');
+      if (!argument.startsWith('-')) {
+        if (open) values.push(argument);
+      } else {
+        open = names.includes(name);
+        if (open && value.length > 0) values.push(value.join('='));
+      }
+    }
+    return values;
+  };
 }
 
 function trainWith(objective: Objective, context: Context): Command {
@@ -62,6 +91,7 @@ function trainWith(objective: Objective, context: Context): Command {
   const text = objective.rows === 'single';
   const all = [
     ...ownFlags.flags,
+    ...configFlags(),
     ...fileFlags(objective),
     ...rowFlags({ pairs: !text, text }),
     ...startFlags(),
@@ -73,31 +103,30 @@ function trainWith(objective: Objective, context: Context): Command {
   ];
   for (const option of all) command.addOption(option);
   command.action(async (parsed) => {
-    const flags = parsed as unknown as Flags;
-    const given = runOptionsOf(command, runFlags, parsed as Record<string, unknown>);
-    await train(
-      objective,
-      { flags, objectiveOptions: ownFlags.pick(parsed as Record<string, unknown>), runOptions: given },
-      context,
-    );
+    const call = parsed as unknown as CallFlags;
+    const given = command.options.flatMap((option) => {
+      const attribute = option.attributeName();
+      const value = (parsed as Record<string, unknown>)[attribute];
+      const isGiven = (command as Command).getOptionValueSource(attribute) === 'cli';
+      return isGiven ? [{ attribute, flag: option.long!, value }] : [];
+    });
+    const layers: Layer[] = [
+      ...(call.config ?? []).flatMap((file) => readConfig(file)),
+      flagLayer(given, objective),
+      setLayer(call.set ?? []),
+    ];
+    const resolved = resolveConfig(objective, withTyped(objective, layers, context.argv));
+    if (call.dryRun) await dryRun(objective, resolved, { resume: call.resume === true }, context);
+    else await train(objective, resolved, { resume: call.resume === true }, context);
   });
   return command as unknown as Command;
 }
 
-/** Options of the run; a default that a file of held-out rows makes pointless is left out. */
-function runOptionsOf(
-  command: { getOptionValueSource(key: string): unknown },
-  flags: FlagSet,
-  parsed: Record<string, unknown>,
-): Record<string, unknown> {
-  const options = flags.pick(parsed);
-  if (parsed.heldout === undefined) return options;
-  if (command.getOptionValueSource('heldoutFraction') === 'cli') {
-    throw new UsageError(
-      'give held-out rows with `--heldout`, or a share of the data with `--heldout-fraction`, not both',
-    );
-  }
-  return { ...options, heldout: 0 };
+/** The objective, where the command line names it: over the files' and under `--set`. */
+function withTyped({ name }: Objective, layers: readonly Layer[], argv: readonly string[]): readonly Layer[] {
+  if (argv[1] !== name) return layers;
+  const typed = { path: ['objective', 'name'], value: name, origin: { kind: 'flag', flag: `train ${name}` } } as const;
+  return layers.toSpliced(-1, 0, [typed]);
 }
 
 function examplesOf({ name, rows }: Objective): string {
@@ -123,6 +152,14 @@ function fileFlags({ rows }: Objective): Option[] {
   ].map((option) => option.helpGroup('Data:'));
 }
 
+function configFlags(): Option[] {
+  return [
+    new Option('-c, --config <file...>', 'values from YAML; later files win, and what is said here wins over all'),
+    new Option('--set <key=value...>', 'a value by its place in the config: training.learningRate=1e-5'),
+    new Option('--dry-run', 'shows config, tokens, memory and two rows, and stops'),
+  ].map((option) => option.helpGroup('Config:'));
+}
+
 function startFlags(): Option[] {
   return [
     new Option('-m, --model <folder>', 'a Hugging Face model folder to start from').conflicts('init'),
@@ -146,64 +183,51 @@ function loraFlags(): Option[] {
   ].map((option) => option.helpGroup('LoRA:'));
 }
 
-interface Request {
-  readonly flags: Flags;
-  readonly objectiveOptions: Record<string, unknown>;
-  readonly runOptions: Record<string, unknown>;
-}
-
-async function train(objective: Objective, request: Request, context: Context): Promise<void> {
-  const { flags, objectiveOptions, runOptions } = request;
+async function train(
+  objective: Objective,
+  { config }: Resolved,
+  call: { readonly resume: boolean },
+  context: Context,
+): Promise<void> {
   const { terminal } = context;
-  objective.resolveOptions(objectiveOptions);
-  const { data, out } = requireRun(flags);
-  const tokenizer = await tokenizerAt(flags.tokenizer ?? flags.model ?? dirname(flags.init!));
+  const { data, out } = requireRun(config, call);
+  const tokenizer = await tokenizerAt(tokenizerFolder(config));
   terminal.status(terminal.noteColor.dim('opening the model ...'));
-  await using policy = await openPolicy(openOptions(flags, Number(runOptions.seed ?? 0)));
+  await using policy = await openPolicy(openOptions(config));
   terminal.status('');
-  introduce(objective, policy, flags, terminal);
-  const { examples, heldout } = await readRows(objective, { ...request, data }, { policy, tokenizer }, terminal);
+  introduce(objective, policy, config, terminal);
+  const { examples, heldout } = await readRows(objective, { config, data, policy, tokenizer }, terminal);
   const stopping = interruptible(context);
+  const { init } = config.model;
   const loggers = [
     jsonl(join(out, 'metrics.jsonl')),
     timing(join(out, 'timing.jsonl')),
-    new Progress(terminal, { divergence: flags.init === undefined }),
+    new Progress(terminal, { divergence: init === undefined }),
   ];
   let result: OfflineResult;
   try {
     result = await trainOffline({
       policy,
       objective,
-      objectiveOptions,
+      objectiveOptions: objectiveOptions(config),
       examples,
       heldout,
-      options: runOptions,
+      options: loopOptions(config),
       outFolder: out,
-      resume: flags.resume === true,
+      resume: call.resume,
       signal: stopping.signal,
       loggers,
       tokenizer: readable(tokenizer),
-      save: { tokenizer: tokenizer.folder, merge: flags.merge === true },
-      ...(!flags.selfCheck && { selfCheckTolerance: false as const }),
+      save: { tokenizer: tokenizer.folder, merge: config.output.merge },
+      ...(!config.training.selfCheck && { selfCheckTolerance: false as const }),
     });
   } finally {
     terminal.status('');
     stopping.done();
   }
   if (result.stopped) sayHowToGoOn(result, context);
-  else conclude(result, { flags, saved: join(out, 'model'), prompt: firstPrompt(heldout[0] ?? examples[0]) }, terminal);
-}
-
-function introduce({ name, title }: Objective, { info }: Policy, { model, init }: Flags, terminal: Terminal): void {
-  const { color, noteColor } = terminal;
-  const { modelType, parameters, trainedParameters, contextLength, unknownConfigKeys } = info;
-  const trained = trainedParameters === parameters ? '' : `, ${grouped(trainedParameters)} trained`;
-  const start = model ?? `new, from ${init}`;
-  terminal.print(`${color.bold(`kelpie train ${name}`)}  ${title}`);
-  const facts = `${modelType}, ${grouped(parameters)} parameters${trained}, context ${contextLength} tokens`;
-  terminal.print(labelled(terminal, 'model', `${start}\n${facts}`));
-  if (unknownConfigKeys.length === 0) return;
-  terminal.note(`${noteColor.yellow('warning:')} not used of config.json: ${unknownConfigKeys.join(', ')}`);
+  else
+    conclude(result, { config, saved: join(out, 'model'), prompt: firstPrompt(heldout[0] ?? examples[0]) }, terminal);
 }
 
 function sayHowToGoOn({ step, steps }: OfflineResult, { terminal, argv, leaveWith }: Context): void {
@@ -215,141 +239,34 @@ function sayHowToGoOn({ step, steps }: OfflineResult, { terminal, argv, leaveWit
 }
 
 interface Ending {
-  readonly flags: Flags;
+  readonly config: RunConfig;
   readonly saved: string;
   readonly prompt: string;
 }
 
-function conclude({ verdict }: OfflineResult, { flags, saved, prompt }: Ending, terminal: Terminal): void {
-  if (verdict !== undefined)
-    terminal.print(`\n${verdictText(verdict, terminal, { divergence: flags.init === undefined })}`);
+function conclude({ verdict }: OfflineResult, { config, saved, prompt }: Ending, terminal: Terminal): void {
+  const divergence = config.model.init === undefined;
+  if (verdict !== undefined) terminal.print(`\n${verdictText(verdict, terminal, { divergence })}`);
   terminal.print(`\n${labelled(terminal, 'saved', saved)}`);
-  terminal.print(`${terminal.color.dim('try it')}\n  ${command(tryIt(saved, flags, prompt))}`);
+  terminal.print(`${terminal.color.dim('try it')}\n  ${command(tryIt(saved, config, prompt))}`);
 }
 
 const command = (argv: readonly string[]): string => `kelpie ${argv.map(shellQuote).join(' ')}`;
 
-function tryIt(saved: string, { model, merge, lora, adapter }: Flags, prompt: string): string[] {
-  const peft = (lora !== undefined || adapter !== undefined) && merge !== true;
-  return ['generate', ...(peft ? ['--model', model!, '--adapter', saved] : ['--model', saved]), '--prompt', prompt];
+function tryIt(saved: string, { model, lora, output }: RunConfig, prompt: string): string[] {
+  const peft = (lora.rank !== undefined || model.adapter !== undefined) && !output.merge;
+  return [
+    'generate',
+    ...(peft ? ['--model', model.path!, '--adapter', saved] : ['--model', saved]),
+    '--prompt',
+    prompt,
+  ];
 }
 
 /** The prompt of a row, or the first words of a text. */
-function firstPrompt(
-  example: (Example & { readonly prompt: string; readonly completion?: string }) | undefined,
-): string {
+function firstPrompt(example: Loaded | undefined): string {
   if (example === undefined) return 'Hello';
   return example.prompt !== '' ? example.prompt : (example.completion ?? '').split(' ').slice(0, 5).join(' ');
-}
-
-/** Checks what can be checked before anything is opened. */
-function requireRun(flags: Flags): { readonly data: readonly string[]; readonly out: string } {
-  const { data, out } = flags;
-  requireStart(flags);
-  if (data === undefined) throw new UsageError('which rows? Name a file or more with `--data`');
-  if (out === undefined) throw new UsageError('where to? Name a folder for the run and its model with `--out`');
-  requireOut(out, flags.resume === true);
-  return { data, out };
-}
-
-function requireStart({ model, init, lora, adapter, merge, ...flags }: Flags): void {
-  if (model === undefined && init === undefined) {
-    throw new UsageError('what to train? Give a model folder with `--model`, or a config to start from with `--init`');
-  }
-  if (model !== undefined) requireWeights(model);
-  if (adapter !== undefined) requireFolder(adapter, '--adapter');
-  if (init !== undefined && !existsSync(init)) throw new UsageError(`--init: there is no file \`${init}\``);
-  if (init !== undefined && (lora !== undefined || adapter !== undefined)) {
-    throw new UsageError('an adapter needs a trained base: give it with `--model`, not `--init`');
-  }
-  const only = (['loraAlpha', 'loraRslora', 'loraTargets'] as const).find((name) => flags[name] !== undefined);
-  if (lora === undefined && only !== undefined) {
-    throw new UsageError(`\`--${only.replace(/[A-Z]/g, (c) => `-${c.toLowerCase()}`)}\` goes with \`--lora\``);
-  }
-  if (merge && lora === undefined && adapter === undefined)
-    throw new UsageError('`--merge` goes with `--lora` or `--adapter`');
-}
-
-/** A config on its own is taken for a slip of the flag. */
-function requireWeights(model: string): void {
-  requireFolder(model, '--model');
-  const files = readdirSync(model);
-  if (!files.includes('config.json') || files.some((file) => /\.(safetensors|bin)/.test(file))) return;
-  const config = join(model, 'config.json');
-  throw new UsageError(
-    `--model: \`${model}\` has a config and no weights; to start from random ones: \`--init ${config}\``,
-  );
-}
-
-/** Nothing that is there is overwritten. */
-function requireOut(out: string, resume: boolean): void {
-  if (!existsSync(out)) return;
-  if (resume) {
-    if (existsSync(join(out, 'run.json')))
-      throw new UsageError(`the run in \`${out}\` is finished: its model is in \`${join(out, 'model')}\``);
-    return;
-  }
-  if (readdirSync(out).length === 0) return;
-  const has = (name: string) => existsSync(join(out, name));
-  const also = has('checkpoints') ? ', or go on with `--resume`' : ', or begin that run again with `--resume`';
-  const way = has('metrics.jsonl') && !has('run.json') ? also : '';
-  throw new UsageError(`--out: \`${out}\` is not empty, and nothing is overwritten: name another folder${way}`);
-}
-
-function openOptions(
-  { model, init, lora, loraAlpha, loraRslora, loraTargets, adapter, threads }: Flags,
-  seed: number,
-): OpenOptions {
-  const rank = lora === true ? 16 : lora;
-  const fresh: LoraOptions | undefined =
-    rank === undefined
-      ? undefined
-      : {
-          rank,
-          alpha: loraAlpha ?? 2 * rank,
-          rslora: loraRslora === true,
-          targetModules:
-            loraTargets === undefined || loraTargets === 'all-linear' ? 'all-linear' : loraTargets.split(','),
-          seed,
-        };
-  return {
-    ...(model === undefined ? { init: { config: init!, seed } } : { model }),
-    ...(fresh && { lora: fresh }),
-    ...(adapter !== undefined && { adapter }),
-    ...(threads !== undefined && { threads }),
-    keepReference: true,
-  };
-}
-
-type Loaded = Example & { readonly prompt: string; readonly completion?: string };
-
-async function readRows(
-  objective: Objective,
-  { flags, runOptions, data }: Request & { readonly data: readonly string[] },
-  { policy, tokenizer }: { readonly policy: Policy; readonly tokenizer: Tokenizer },
-  terminal: Terminal,
-): Promise<{ readonly examples: readonly Loaded[]; readonly heldout: readonly Loaded[] }> {
-  const { contextLength, vocabularySize } = policy.info;
-  const read = async (label: string, files: readonly string[]): Promise<Loaded[]> => {
-    const source = { files, tokenizer, contextLength, vocabularySize };
-    const { examples, report } = await (objective.rows === 'single'
-      ? loadTexts(flags, source)
-      : loadPairs(flags, source));
-    terminal.print(labelled(terminal, label, reportText(report)));
-    // Of a pair, the first branch is the chosen one.
-    return objective.rows === 'unpaired' ? examples.map((example) => ({ ...example, labels: [1, 0] })) : examples;
-  };
-  const examples = await read('data', data);
-  if (flags.heldout !== undefined) return { examples, heldout: await read('held out', flags.heldout) };
-  const { heldout, seed } = trainOptions.parse(runOptions);
-  const held = holdOut(examples, { heldout, seed });
-  return { examples: held.train, heldout: held.heldout };
-}
-
-/** Samples as people read them. */
-function readable(tokenizer: Tokenizer): Pick<Tokenizer, 'decode' | 'hash' | 'eosTokens'> {
-  const { hash, eosTokens } = tokenizer;
-  return { hash, eosTokens, decode: (ids) => tokenizer.decode(ids, { skipSpecialTokens: true }) };
 }
 
 /** The first Ctrl-C finishes the step and keeps it, the second ends the process. */

@@ -1,0 +1,220 @@
+import type { Objective } from '@kelpie/objectives';
+import { nearestNames } from '@kelpie/policy';
+import { z } from 'zod';
+import { UsageError } from '../exit.js';
+import { expected, type Property } from '../flags.js';
+import { offlineObjectives } from '../offline-objectives.js';
+import { type ConfigProblem, type Entry, type Origin, originText, pathText, quoted } from './entry.js';
+import { type Layer, listOf } from './read.js';
+import { configSchema, keysOf, type RunConfig, sectionPaths } from './schema.js';
+
+/** A checked config, and where each of its values comes from. */
+export interface Resolved {
+  readonly config: RunConfig;
+  readonly origins: ReadonlyMap<string, Origin>;
+}
+
+/** Either one or the other: what a later layer says replaces the other one of an earlier layer. */
+const alternatives = [
+  ['model.path', 'model.init'],
+  ['data.heldout', 'data.heldoutFraction'],
+] as const;
+
+/** The objective that layers name, the later ones first. */
+export function objectiveNamed(layers: readonly Layer[]): Entry | undefined {
+  return layers.flat().findLast(({ path }) => pathText(path) === 'objective.name');
+}
+
+/** The objective of a run that names it in its config. */
+export function requireObjective(layers: readonly Layer[], by: string): string {
+  const entry = objectiveNamed(layers);
+  const names = offlineObjectives().map(({ name }) => name);
+  if (entry === undefined) {
+    throw new UsageError(
+      `which objective? \`${by}\` names none: write \`objective:\` with \`name: ${names[0]}\` below it, or say \`kelpie train ${names[0]} --config ${by}\``,
+    );
+  }
+  const { value, origin } = entry;
+  if (names.includes(value as string)) return value as string;
+  const near = quoted(nearestNames(String(value), names));
+  throw new UsageError(
+    `${originText(origin)}: \`objective.name\`: there is no objective \`${value}\`; nearest: ${near}`,
+  );
+}
+
+/** Layers, the weakest first, as one config with every default filled in. Throws a `UsageError` that lists all faults. */
+export function resolveConfig(objective: Objective, layers: readonly Layer[]): Resolved {
+  const problems = layers.flat().flatMap((entry) => unknownKey(entry, objective));
+  const merged = new Map<string, Entry>();
+  for (const layer of layers) {
+    problems.push(...bothOf(layer));
+    for (const entry of layer) put(merged, entry);
+  }
+  if (problems.length > 0) throw new UsageError(listOf(problems));
+  merged.set('objective.name', {
+    path: ['objective', 'name'],
+    value: objective.name,
+    origin: merged.get('objective.name')?.origin ?? { kind: 'flag', flag: `train ${objective.name}` },
+  });
+  const schema = configSchema(objective);
+  const parsed = schema.safeParse(nested([...merged.values()]));
+  if (!parsed.success)
+    throw new UsageError(listOf(inOrder(parsed.error.issues.map((issue) => invalid(issue, merged, schema)))));
+  const config = parsed.data as RunConfig;
+  return { config, origins: originsOf(config, merged, objective) };
+}
+
+function put(merged: Map<string, Entry>, entry: Entry): void {
+  const key = pathText(entry.path);
+  for (const pair of alternatives) if (pair.some((one) => one === key)) for (const one of pair) merged.delete(one);
+  merged.set(key, entry);
+}
+
+function bothOf(layer: Layer): ConfigProblem[] {
+  return alternatives.flatMap(([one, other]) => {
+    const [first, second] = [one, other].map((key) => layer.find(({ path }) => pathText(path) === key));
+    if (first === undefined || second === undefined) return [];
+    if (second.origin.kind === 'flag' && first.origin.kind === 'flag') {
+      return [{ origin: second.origin, message: `not together with ${first.origin.flag}: give one of the two` }];
+    }
+    return [{ origin: second.origin, message: `\`${other}\`: not together with \`${one}\`: give one of the two` }];
+  });
+}
+
+function unknownKey({ path, origin }: Entry, objective: Objective): ConfigProblem[] {
+  const keys = keysOf(objective);
+  const [section = '', key, deeper] = path;
+  const own = keys.get(section);
+  const told = pathText(path);
+  const problem = (message: string) => [{ origin, message: `\`${told}\`: ${message}` }];
+  if (own === undefined) {
+    const inside = samePlaces(section, keys);
+    return problem(
+      `unknown key; nearest: ${quoted(inside.length > 0 ? inside : nearestNames(section, [...keys.keys(), 'extends']))}`,
+    );
+  }
+  if (key === undefined) return problem(`expected keys below it: ${quoted(own)}`);
+  if (own.includes(key)) {
+    return deeper === undefined || (path.length === 3 && sectionPaths.has(`${section}.${key}`))
+      ? []
+      : problem(`\`${section}.${key}\` has no keys below it`);
+  }
+  const nearest = near(key, section, keys);
+  const users = offlineObjectives().filter((other) => keysOf(other).get(section)?.includes(key));
+  if (users.length > 0) {
+    const of = quoted(users.map(({ name }) => name));
+    return problem(`the objective \`${objective.name}\` does not use it, only ${of}${nearest}`);
+  }
+  return problem(`unknown key${nearest}`);
+}
+
+/** What others call our keys. */
+const otherNames: Readonly<Record<string, string>> = {
+  lr: 'training.learningRate',
+  numtrainepochs: 'training.epochs',
+  perdevicetrainbatchsize: 'training.batchSize',
+  warmup: 'training.warmupSteps',
+  lrschedulertype: 'training.schedule',
+  savesteps: 'training.saveEvery',
+  evalsteps: 'training.evaluateEvery',
+  modelnameorpath: 'model.path',
+  datasetname: 'data.files',
+  maxseqlength: 'data.maxLength',
+  outputdir: 'output.folder',
+  losstype: 'objective.name',
+  r: 'lora.rank',
+  loraalpha: 'lora.alpha',
+  targetmodules: 'lora.targets',
+};
+
+const plain = (name: string) => name.toLowerCase().replaceAll(/[-_]/g, '');
+
+/** Where a key of another spelling, section or library is to be written. */
+function samePlaces(key: string, keys: ReadonlyMap<string, readonly string[]>): string[] {
+  const other = Object.hasOwn(otherNames, plain(key)) ? otherNames[plain(key)]! : undefined;
+  const spelt = [...keys].flatMap(([name, held]) =>
+    held.flatMap((own) => (plain(own) === plain(key) ? [`${name}.${own}`] : [])),
+  );
+  return other === undefined || spelt.includes(other) ? spelt : [...spelt, other];
+}
+
+/** The same key elsewhere, else the ones most like it in its own section. */
+function near(key: string, section: string, keys: ReadonlyMap<string, readonly string[]>): string {
+  const elsewhere = samePlaces(key, keys);
+  const others = (keys.get(section) ?? []).filter((name) => name !== 'name');
+  const own = nearestNames(plain(key), others, 2).map((name) => `${section}.${name}`);
+  const found = elsewhere.length > 0 ? elsewhere : own;
+  return found.length === 0 ? '' : `; nearest: ${quoted(found)}`;
+}
+
+function nested(entries: readonly Entry[]): Record<string, unknown> {
+  // Unknown keys are gone by now, but `data.columns` holds any.
+  const root: Record<string, unknown> = {};
+  for (const { path, value } of entries) {
+    let at = root;
+    for (const key of path.slice(0, -1)) {
+      if (!Object.hasOwn(at, key)) define(at, key, {});
+      at = at[key] as Record<string, unknown>;
+    }
+    define(at, path.at(-1)!, value);
+  }
+  return root;
+}
+
+function define(object: Record<string, unknown>, key: string, value: unknown): void {
+  Object.defineProperty(object, key, { value, enumerable: true, configurable: true, writable: true });
+}
+
+/** Problems of a file from its top down. */
+function inOrder(problems: readonly ConfigProblem[]): ConfigProblem[] {
+  const line = ({ origin }: ConfigProblem) => (origin.kind === 'file' ? origin.line : 0);
+  return problems.toSorted((a, b) => line(a) - line(b));
+}
+
+function invalid(
+  issue: z.core.$ZodIssue,
+  merged: ReadonlyMap<string, Entry>,
+  schema: ReturnType<typeof configSchema>,
+): ConfigProblem {
+  const path = issue.path.map(String);
+  const places = path.map((_, i) => pathText(path.slice(0, path.length - i)));
+  const entry = places.flatMap((place) => merged.get(place) ?? [])[0];
+  const told = entry === undefined ? pathText(path) : pathText(entry.path);
+  const wanted = wantedAt(path, schema) ?? issue.message;
+  const received = entry === undefined ? '' : `, got ${shown(entry.value)}`;
+  return { origin: entry?.origin ?? { kind: 'default' }, message: `\`${told}\`: ${wanted}${received}` };
+}
+
+/** What a key takes, in the words of the flags. */
+function wantedAt([section = '', key = '']: readonly string[], schema: ReturnType<typeof configSchema>) {
+  const json = z.toJSONSchema(schema, { io: 'input', unrepresentable: 'any' }) as unknown as {
+    properties: Record<string, { properties?: Record<string, Property> }>;
+  };
+  const property = json.properties[section]?.properties?.[key];
+  if (property === undefined) return undefined;
+  if (property.enum !== undefined) return `expected one of ${quoted(property.enum)}`;
+  if (property.type === 'boolean') return 'expected true or false';
+  if (property.type === 'string') return 'expected text';
+  return property.type === 'number' || property.type === 'integer' ? `expected ${expected(property)}` : undefined;
+}
+
+function shown(value: unknown): string {
+  if (value === null || value === undefined) return 'nothing';
+  const text = JSON.stringify(value) ?? String(value);
+  return text.length > 60 ? `${text.slice(0, 60)}…` : text;
+}
+
+function originsOf(config: RunConfig, merged: ReadonlyMap<string, Entry>, objective: Objective): Map<string, Origin> {
+  const origins = new Map<string, Origin>();
+  for (const [section, keys] of keysOf(objective)) {
+    for (const key of keys) {
+      const path = `${section}.${key}`;
+      const value = (config as unknown as Record<string, Record<string, unknown>>)[section]?.[key];
+      const other = path === 'data.heldoutFraction' ? config.data.heldout : undefined;
+      if (value === undefined || other !== undefined) continue;
+      const below = [...merged.keys()].find((other) => other.startsWith(`${path}.`));
+      origins.set(path, merged.get(path)?.origin ?? merged.get(below ?? '')?.origin ?? { kind: 'default' });
+    }
+  }
+  return origins;
+}

@@ -1,0 +1,147 @@
+import { formats, truncations } from '@kelpie/data';
+import type { Objective } from '@kelpie/objectives';
+import { trainOptions } from '@kelpie/runner';
+import { z } from 'zod';
+import { offlineObjectives } from '../offline-objectives.js';
+
+const text = () => z.string().min(1);
+const texts = () => z.union([text(), z.array(text()).min(1)], { error: 'expected text or a list of texts' });
+
+const { heldout: heldoutFraction, ...loopShape } = trainOptions.shape;
+
+const model = z
+  .strictObject({
+    path: text().optional().describe('A Hugging Face model folder to start from.'),
+    init: text().optional().describe('Or the config.json of a model to start from random weights.'),
+    adapter: text().optional().describe('A PEFT folder to go on training, on top of `path`.'),
+    tokenizer: text().optional().describe("Where the tokenizer is. Default: the model's folder."),
+    threads: z.int().min(1).optional().describe('Threads of the arithmetic. Default: one a core.'),
+  })
+  .describe('What is trained. Paths are taken from the working folder, as on the command line.');
+
+const lora = z
+  .strictObject({
+    rank: z.int().min(1).optional().describe('Trains a low-rank adapter of this rank instead of the weights.'),
+    alpha: z.number().positive().optional().describe('Scales it by alpha / rank. Default: twice the rank.'),
+    rslora: z.boolean().default(false).describe('Scales it by alpha / sqrt(rank).'),
+    targets: texts()
+      .optional()
+      .describe('Layers that get one, by the end of their names: `[q_proj, v_proj]`. Default: all-linear.'),
+  })
+  .describe('A low-rank adapter; without `rank` there is none.');
+
+const data = z
+  .strictObject({
+    files: texts().optional().describe('.jsonl, .ndjson or .json, each also with .gz.'),
+    heldout: texts().optional().describe('Rows to evaluate on, in place of a share of the data.'),
+    heldoutFraction,
+    format: z
+      .enum([...formats.keys()].sort() as [string, ...string[]])
+      .optional()
+      .describe('How the rows are laid out. Default: found by their columns.'),
+    columns: z
+      .record(z.string(), z.string({ error: 'expected text' }).min(1))
+      .optional()
+      .describe('Columns under other names: `prompt: question`.'),
+    onBadRow: z
+      .enum(['error', 'drop'])
+      .default('error')
+      .describe('Lists all bad rows and stops, or leaves them out and counts them.'),
+    truncation: z
+      .enum(truncations as [string, ...string[]])
+      .optional()
+      .describe('Of rows that are too long. Default: prompt-start for pairs, end for text.'),
+    maxLength: z.int().min(2).optional().describe("Tokens of a row at most. Default: the model's context."),
+    scoreFrom: z
+      .enum(['shared', 'per-side'])
+      .default('shared')
+      .describe('Where the sides of a pair begin to count. Objectives on pairs.'),
+    score: z
+      .enum(['completion', 'all'])
+      .optional()
+      .describe('Which tokens count. Default: completions; all of a text without a prompt. Objectives on text.'),
+    side: z
+      .enum(['chosen', 'rejected'])
+      .default('chosen')
+      .describe('Which side of preference rows is read as text. Objectives on text.'),
+  })
+  .describe('Rows, and how they are read.');
+
+const training = z
+  .strictObject({
+    ...loopShape,
+    selfCheck: z.boolean().default(true).describe('A few identities are checked before the first step.'),
+  })
+  .describe('The loop and its optimizer.');
+
+const output = z
+  .strictObject({
+    folder: text().optional().describe('Where the run and its model go.'),
+    merge: z.boolean().default(false).describe('Saves the whole model with the adapter merged in, not a PEFT folder.'),
+  })
+  .describe('What is written.');
+
+const sections = {
+  model: model.prefault({}),
+  lora: lora.prefault({}),
+  data: data.prefault({}),
+  training: training.prefault({}),
+  output: output.prefault({}),
+};
+
+const optionsOf = (objective: Objective) =>
+  z.strictObject({ name: z.literal(objective.name), ...objective.options.shape }).describe(objective.summary);
+
+/** A run with one objective: what its keys are, of which type, within which limits, and their defaults. */
+export function configSchema(objective: Objective) {
+  return z.strictObject({ objective: optionsOf(objective), ...sections });
+}
+
+/** Of any objective, as a file holds it. */
+function fileSchema() {
+  const [first, ...rest] = offlineObjectives().map(optionsOf);
+  return z.strictObject({
+    extends: texts().optional().describe('Files whose keys hold where this one says nothing; seen from this one.'),
+    objective: z.discriminatedUnion('name', [first!, ...rest]).describe('What is optimised, and its options.'),
+    ...sections,
+  });
+}
+
+export type RunConfig = Omit<z.output<ReturnType<typeof configSchema>>, 'objective'> & {
+  readonly objective: { readonly name: string } & Readonly<Record<string, unknown>>;
+};
+
+/** For editors. Nothing is required: what a file leaves out may stand in another one, or on the command line. */
+export function jsonSchema(): Record<string, unknown> {
+  const schema = z.toJSONSchema(fileSchema(), {
+    io: 'input',
+    override: ({ jsonSchema }) => {
+      delete jsonSchema.required;
+    },
+  });
+  return { ...schema, title: 'A training run of Kelpie' };
+}
+
+export type Kind = Objective['rows'];
+
+/** Keys of `data` that only some objectives use. */
+const onlyFor: Readonly<Record<string, readonly Kind[]>> = {
+  scoreFrom: ['pairs', 'unpaired'],
+  score: ['single'],
+  side: ['single'],
+};
+
+/** The keys of each section, as an objective uses them. */
+export function keysOf(objective: Objective): ReadonlyMap<string, readonly string[]> {
+  const { shape } = configSchema(objective);
+  const uses = (section: string, key: string) => section !== 'data' || (onlyFor[key]?.includes(objective.rows) ?? true);
+  return new Map(
+    Object.entries({ objective: shape.objective, model, lora, data, training, output }).map(([section, schema]) => [
+      section,
+      Object.keys(schema.shape).filter((key) => uses(section, key)),
+    ]),
+  );
+}
+
+/** Places whose value is keys of their own; below `data.columns` any. */
+export const sectionPaths: ReadonlySet<string> = new Set([...Object.keys(sections), 'objective', 'data.columns']);

@@ -1,0 +1,169 @@
+import { readFile, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { type Plan, plan, treeTokens } from '@kelpie/data';
+import { scoredTokens, type TokenTree } from '@kelpie/policy';
+import type { TrainOptions } from '@kelpie/runner';
+
+/** Sizes of a model, as its config.json gives them. */
+export interface ModelShape {
+  readonly hidden: number;
+  readonly intermediate: number;
+  /** Matrices of the MLP that read the hidden states: 2 where one gates the other. */
+  readonly gates: 1 | 2;
+  readonly layers: number;
+  readonly heads: number;
+  readonly kvHeads: number;
+  readonly headDim: number;
+  readonly vocabulary: number;
+}
+
+/** What of the batches memory depends on: the largest there is of each. */
+export interface BatchShape {
+  /** Places for tokens, padding included. */
+  readonly slots: number;
+  /** Sum over rows of their length squared: entries of an attention matrix, a head. */
+  readonly squares: number;
+  readonly scored: number;
+}
+
+export interface MemoryOptions {
+  readonly shape: ModelShape;
+  readonly parameters: number;
+  readonly trainedParameters: number;
+  readonly adapter: boolean;
+  /** Whether what is trained is also kept as it was. */
+  readonly copiesReference: boolean;
+  readonly training: BatchShape;
+  readonly evaluation: BatchShape;
+}
+
+/** An estimate of the peak of resident memory, by what takes it. */
+export interface Memory {
+  readonly parts: readonly { readonly label: string; readonly bytes: number }[];
+  readonly bytes: number;
+}
+
+/** The shape in a model's folder or config file, which was opened before: every key is of its type. */
+export async function modelShape(place: string): Promise<ModelShape> {
+  const isFolder = (await stat(place)).isDirectory();
+  const file = isFolder ? join(place, 'config.json') : place;
+  const raw = JSON.parse((await readFile(file, 'utf8')).replace(/^\ufeff/, '')) as Record<
+    string,
+    number | null | undefined
+  >;
+  const gpt2 = (raw as { model_type?: unknown }).model_type === 'gpt2';
+  const of = (preset: number, ...names: string[]) =>
+    names.map((name) => raw[name]).find((value) => value != null) ?? preset;
+  const hidden = of(gpt2 ? 768 : 4096, 'n_embd', 'hidden_size');
+  const heads = of(gpt2 ? 12 : 32, 'n_head', 'num_attention_heads');
+  return {
+    hidden,
+    intermediate: of(gpt2 ? 4 * hidden : 11008, 'n_inner', 'intermediate_size'),
+    gates: gpt2 ? 1 : 2,
+    layers: of(gpt2 ? 12 : 32, 'n_layer', 'num_hidden_layers'),
+    heads,
+    kvHeads: gpt2 ? heads : of(heads, 'num_key_value_heads'),
+    headDim: gpt2 ? hidden / heads : of(hidden / heads, 'head_dim'),
+    vocabulary: of(gpt2 ? 50257 : 32000, 'vocab_size'),
+  };
+}
+
+/** Micro-batches whose sizes are looked at, at most: a pass over most data. */
+const LOOKED_AT = 4096;
+
+type Trees = readonly { readonly tree: TokenTree }[];
+
+/** The largest micro-batches of a run. */
+export function batchesOf(
+  planned: Plan,
+  run: { readonly steps: number; readonly examples: Trees; readonly heldout: Trees; readonly options: TrainOptions },
+): Pick<MemoryOptions, 'training' | 'evaluation'> {
+  const { steps, examples, heldout, options } = run;
+  const training: BatchShape[] = [];
+  for (let step = 0; step < Math.min(steps, planned.stepsPerEpoch) && training.length < LOOKED_AT; step++)
+    training.push(...planned.at(step).microBatches.map((indices) => laidOut(indices.map((i) => examples[i]!.tree))));
+  return { training: largest(training), evaluation: largest(wholePasses(heldout, options)) };
+}
+
+/** Rows that are scored all at once, sorted by length. */
+function wholePasses(examples: Trees, { microBatchTokens, microBatchRows }: TrainOptions): BatchShape[] {
+  if (examples.length === 0) return [];
+  const caps = { microBatchTokens, ...(microBatchRows !== undefined && { microBatchRows }) };
+  const { microBatches } = plan({ examples, rowsPerStep: examples.length, shuffle: false, ...caps }).at(0);
+  return microBatches.map((indices) => laidOut(indices.map((i) => examples[i]!.tree)));
+}
+
+/** Short trees share a row, first fit by falling length, as the policy lays them out. */
+function laidOut(trees: readonly TokenTree[]): BatchShape {
+  const lengths = trees.map(treeTokens).sort((a, b) => b - a);
+  const width = lengths[0] ?? 0;
+  const rows: number[] = [];
+  for (const length of lengths) {
+    const row = rows.findIndex((used) => used + length <= width);
+    if (row < 0) rows.push(length);
+    else rows[row] = rows[row]! + length;
+  }
+  const scored = trees.reduce((n, tree) => tree.branches.reduce((m, branch) => m + scoredTokens(tree, branch), n), 0);
+  return { slots: rows.length * width, squares: rows.length * width * width, scored };
+}
+
+function largest(shapes: readonly BatchShape[]): BatchShape {
+  const most = (key: keyof BatchShape) => shapes.reduce((n, shape) => Math.max(n, shape[key]), 0);
+  return { slots: most('slots'), squares: most('squares'), scored: most('scored') };
+}
+
+const FLOAT = 4;
+const MB = 1e6;
+
+/** Logits that are ever in memory at once, as the policy cuts its head. */
+const LOGITS_AT_ONCE = 2 ** 25;
+
+/**
+ * How often each thing is in memory at the peak, fitted to peak resident sizes of runs with 0.66, 0.79 and 10.3 million
+ * parameters, vocabularies of 490, 2,048 and 8,192 and micro-batches of 1,000 to 4,000 tokens (llama, float32).
+ */
+const times = {
+  /** Node with two threads, ONNX Runtime, the command, tokenizer and rows. */
+  baseline: 310 * MB,
+  /** Results of products that the forward pass keeps: in its arena, and as the outputs handed to the backward pass. */
+  kept: 2,
+  /** Attention matrices in the arenas of the scoring, the forward and the backward session, which never give back. */
+  attention: 12.4,
+  /** And of every layer, where the backward pass computes them again. */
+  attentionPerLayer: 1.7,
+  /** [scored, vocabulary]: logits, their softmax, the reference's and their gradients, in two sessions. */
+  logits: 8,
+  /** Gradients on their way, and weights as ONNX Runtime turns them for its products. */
+  passing: 4.5,
+} as const;
+
+/** What a run takes at its peak, within a quarter. */
+export function memoryOf(options: MemoryOptions): Memory {
+  const { shape, parameters, trainedParameters, adapter, copiesReference, training, evaluation } = options;
+  const { hidden, intermediate, gates, layers, heads, kvHeads, headDim, vocabulary } = shape;
+  const trained = FLOAT * trainedParameters;
+  const whole = FLOAT * (adapter ? parameters + trainedParameters : parameters);
+  // Of a token in a layer: queries, keys, values, their mixture, both outputs, and what goes into the MLP.
+  const keptOfToken = layers * (2 * (heads + kvHeads) * headDim + 2 * hidden + gates * intermediate);
+  const squares = heads * Math.max(training.squares, evaluation.squares);
+  const logits = Math.min(LOGITS_AT_ONCE, vocabulary * Math.max(training.scored, evaluation.scored));
+  const parts = [
+    { label: 'process', bytes: times.baseline },
+    { label: 'weights', bytes: whole },
+    ...(copiesReference ? [{ label: 'reference', bytes: trained }] : []),
+    { label: 'gradients', bytes: trained },
+    { label: "AdamW's moments", bytes: 2 * trained },
+    { label: 'kept activations', bytes: times.kept * FLOAT * keptOfToken * training.slots },
+    { label: 'attention', bytes: (times.attention + times.attentionPerLayer * layers) * FLOAT * squares },
+    { label: 'logits', bytes: times.logits * FLOAT * logits },
+    { label: 'copies on the way', bytes: times.passing * whole },
+  ];
+  return { parts, bytes: parts.reduce((sum, { bytes }) => sum + bytes, 0) };
+}
+
+/** The total, and its parts by size. */
+export function memoryText({ parts, bytes }: Memory): string {
+  const inMb = (n: number) => (n >= 1e9 ? `${(n / 1e9).toFixed(2)} GB` : `${Math.round(n / MB)} MB`);
+  const largest = parts.toSorted((a, b) => b.bytes - a.bytes).map((part) => `${part.label} ${inMb(part.bytes)}`);
+  return `about ${inMb(bytes)} at the peak: ${largest.join(', ')}`;
+}

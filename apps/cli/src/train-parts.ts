@@ -1,0 +1,72 @@
+import { reportText } from '@kelpie/data';
+import type { Objective } from '@kelpie/objectives';
+import type { Policy, Tokenizer } from '@kelpie/policy';
+import { type Example, holdOut, type TrainOptions } from '@kelpie/runner';
+import type { RunConfig } from './config/schema.js';
+import { grouped, type Terminal } from './print.js';
+import { labelled } from './progress.js';
+import { loadPairs, loadTexts } from './rows.js';
+import { unusual } from './usual.js';
+
+/** Options of the loop; held-out rows of their own leave nothing to hold out. */
+export function loopOptions({ training: { selfCheck: _, ...training }, data }: RunConfig): TrainOptions {
+  return { ...training, heldout: data.heldout === undefined ? data.heldoutFraction : 0 };
+}
+
+export function objectiveOptions({ objective: { name: _, ...options } }: RunConfig): Record<string, unknown> {
+  return options;
+}
+
+export function introduce(
+  objective: Objective,
+  { info }: Pick<Policy, 'info'>,
+  config: RunConfig,
+  terminal: Terminal,
+): void {
+  const { color, noteColor } = terminal;
+  const { modelType, parameters, trainedParameters, contextLength, unknownConfigKeys } = info;
+  const trained = trainedParameters === parameters ? '' : `, ${grouped(trainedParameters)} trained`;
+  const start = config.model.path ?? `new, from ${config.model.init}`;
+  terminal.print(`${color.bold(`kelpie train ${objective.name}`)}  ${objective.title}`);
+  const facts = `${modelType}, ${grouped(parameters)} parameters${trained}, context ${contextLength} tokens`;
+  terminal.print(labelled(terminal, 'model', `${start}\n${facts}`));
+  const unused = unknownConfigKeys.length === 0 ? [] : [`not used of config.json: ${unknownConfigKeys.join(', ')}`];
+  for (const message of [...unused, ...unusual(objective, config, info)])
+    terminal.note(`${noteColor.yellow('warning:')} ${message}`);
+}
+
+export type Loaded = Example & { readonly prompt: string; readonly completion?: string };
+
+export interface RowSources {
+  readonly config: RunConfig;
+  readonly data: readonly string[];
+  readonly policy: Pick<Policy, 'info'>;
+  readonly tokenizer: Tokenizer;
+}
+
+/** Rows to train on and rows to evaluate on; what reading them came to is told. */
+export async function readRows(
+  objective: Objective,
+  { config, data, policy, tokenizer }: RowSources,
+  terminal: Terminal,
+): Promise<{ readonly examples: readonly Loaded[]; readonly heldout: readonly Loaded[] }> {
+  const { contextLength, vocabularySize } = policy.info;
+  const { files: _, heldout: heldoutFiles, ...how } = config.data;
+  const read = async (label: string, files: readonly string[]): Promise<Loaded[]> => {
+    const source = { files, tokenizer, contextLength, vocabularySize };
+    const { examples, report } = await (objective.rows === 'single' ? loadTexts(how, source) : loadPairs(how, source));
+    terminal.print(labelled(terminal, label, reportText(report)));
+    // Of a pair, the first branch is the chosen one.
+    return objective.rows === 'unpaired' ? examples.map((example) => ({ ...example, labels: [1, 0] })) : examples;
+  };
+  const examples = await read('data', data);
+  if (heldoutFiles !== undefined) return { examples, heldout: await read('held out', [heldoutFiles].flat()) };
+  const held = holdOut(examples, loopOptions(config));
+  return { examples: held.train, heldout: held.heldout };
+}
+
+/** Samples as people read them. */
+export function readable(tokenizer: Tokenizer): Pick<Tokenizer, 'decode' | 'hash' | 'eosTokens'> {
+  const { hash, eosTokens } = tokenizer;
+  return { hash, eosTokens, decode: (ids) => tokenizer.decode(ids, { skipSpecialTokens: true }) };
+}
