@@ -1,5 +1,6 @@
 export { Engine } from './engine.js';
 export { KelpieError, nearestNames } from './errors.js';
+export { makeFolder, writeError } from './files/system-errors.js';
 export { openTokenizer, type Tokenizer } from './files/tokenizer.js';
 export { modelTypes } from './model-folder.js';
 export { openPolicy } from './remote.js';

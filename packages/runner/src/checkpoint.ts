@@ -1,7 +1,16 @@
-import { mkdir, readdir, readFile, rm, stat } from 'node:fs/promises';
+import { readdir, readFile, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { KelpieError, type Policy } from '@kelpie/policy';
-import { canonical, hashFile, hashOf, leftover, messageOf, writeFolderWhole, writeWhole } from './files.js';
+import {
+  canonical,
+  hashFile,
+  hashOf,
+  leftover,
+  messageOf,
+  removeFolderWhole,
+  writeFolderWhole,
+  writeWhole,
+} from './files.js';
 import type { Snapshot } from './verdict.js';
 
 /** What a loop needs to go on, apart from what the policy keeps. */
@@ -40,7 +49,6 @@ export async function saveCheckpoint(
   folder: string,
   { policy, state, keep }: { readonly policy: Policy; readonly state: LoopState; readonly keep: number },
 ): Promise<string> {
-  await mkdir(folder, { recursive: true });
   const target = join(folder, `step-${String(state.step).padStart(6, '0')}`);
   await writeFolderWhole(target, async (temporary) => {
     const file = join(temporary, policyName);
@@ -49,7 +57,7 @@ export async function saveCheckpoint(
     const stored: Stored = { format, ...state, configHash, policyState: await hashFile(file) };
     await writeWhole(join(temporary, loopName), `${JSON.stringify(stored, null, 2)}\n`);
   });
-  for (const old of (await stepsIn(folder)).slice(keep)) await rm(join(folder, old), { recursive: true });
+  for (const old of (await stepsIn(folder)).slice(keep)) await removeFolderWhole(join(folder, old));
   for (const entry of await readdir(folder))
     if (leftover.test(entry)) await rm(join(folder, entry), { recursive: true });
   return target;

@@ -2,10 +2,11 @@ import { createHash, randomBytes } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { mkdir, open, rename, rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
+import { makeFolder, writeError } from '@kelpie/policy';
 
 /** Writes a file whole or not at all. */
 export async function writeWhole(file: string, content: string | Uint8Array): Promise<void> {
-  await mkdir(dirname(file), { recursive: true });
+  makeFolder(dirname(file));
   const temporary = besides(file);
   try {
     const handle = await open(temporary, 'wx');
@@ -18,28 +19,42 @@ export async function writeWhole(file: string, content: string | Uint8Array): Pr
     await rename(temporary, file);
   } catch (error) {
     await rm(temporary, { force: true });
-    throw error;
+    throw writeError(file, error);
   }
 }
 
 /** Fills a new folder whole or not at all; one of that name is replaced. What `fill` writes, it flushes itself. */
 export async function writeFolderWhole(folder: string, fill: (temporary: string) => Promise<void>): Promise<void> {
   const temporary = besides(folder);
-  await mkdir(temporary, { recursive: true });
+  makeFolder(dirname(folder));
   try {
+    await mkdir(temporary);
     await fill(temporary);
-    await rm(folder, { recursive: true, force: true });
+    await removeFolderWhole(folder);
     await rename(temporary, folder);
   } catch (error) {
     await rm(temporary, { recursive: true, force: true });
+    throw writeError(folder, error);
+  }
+}
+
+/** Takes the folder's name away before its files: no folder of that name is ever seen without some of them. */
+export async function removeFolderWhole(folder: string): Promise<void> {
+  const aside = besides(folder);
+  try {
+    await rename(folder, aside);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return;
     throw error;
   }
+  await rm(aside, { recursive: true });
 }
 
 /** Names of this form are left-overs of a process that died. */
 export const leftover = /^\..*\.partial-[0-9a-f]{12}$/;
 
-function besides(path: string): string {
+/** A hidden name beside a path, for what is not whole. */
+export function besides(path: string): string {
   return join(dirname(path), `.${basename(path)}.partial-${randomBytes(6).toString('hex')}`);
 }
 

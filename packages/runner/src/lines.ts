@@ -3,13 +3,15 @@ import {
   closeSync,
   existsSync,
   fsyncSync,
-  mkdirSync,
   openSync,
   readFileSync,
+  renameSync,
   writeFileSync,
 } from 'node:fs';
 import { dirname } from 'node:path';
+import { makeFolder } from '@kelpie/policy';
 import type { EventOf } from './events.js';
+import { besides } from './files.js';
 
 /** A file of lines that grows with a run and goes on with a resumed one. A line is written at once, whole. */
 export class LineFile {
@@ -29,14 +31,17 @@ export class LineFile {
 
   /** Begins anew, or drops all that stands behind the step that is resumed. */
   start({ step, resumed }: EventOf<'start'>): void {
-    mkdirSync(dirname(this.#file), { recursive: true });
+    makeFolder(dirname(this.#file));
     const old = resumed && existsSync(this.#file) ? readFileSync(this.#file, 'utf8') : '';
     const whole = old
       .slice(this.#head.length, old.lastIndexOf('\n') + 1)
       .split('\n')
       .slice(0, -1);
     const kept = whole.filter((line) => this.#stepOf(line) <= step);
-    writeFileSync(this.#file, this.#head + kept.map((line) => `${line}\n`).join(''));
+    // What stands there is replaced at once: a process that dies here loses no line.
+    const temporary = besides(this.#file);
+    writeFileSync(temporary, this.#head + kept.map((line) => `${line}\n`).join(''));
+    renameSync(temporary, this.#file);
   }
 
   write(line: string): void {

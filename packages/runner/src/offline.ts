@@ -18,6 +18,7 @@ import { messageOf, writeWhole } from './files.js';
 import { jsonl, timing } from './loggers/index.js';
 import { referenceScores } from './reference.js';
 import { type Example, idsOf, type Part, partOf, type Rows } from './rows.js';
+import { openRunFolder, type RunFolder } from './run-folder.js';
 import { scheduleFactor } from './schedule.js';
 import { selfCheck, selfCheckError } from './self-check.js';
 import { accumulate, type Task } from './step.js';
@@ -71,18 +72,28 @@ interface Setup {
   readonly plan: Plan;
   readonly steps: number;
   readonly events: Events;
+  readonly folder: RunFolder;
   readonly checkpoint: Checkpoint | undefined;
 }
 
 /** Trains a policy on rows that are there from the start: preferences, texts. See README for the files it writes. */
 export async function trainOffline(run: OfflineRun): Promise<OfflineResult> {
   const { outFolder } = run;
-  const events = new Events(
-    run.loggers ?? [jsonl(join(outFolder, 'metrics.jsonl')), timing(join(outFolder, 'timing.jsonl'))],
-  );
+  let stepped = false;
+  const watch: Logger = {
+    name: 'first step',
+    log: ({ type }) => {
+      stepped ||= type === 'step';
+    },
+  };
+  const { loggers = [jsonl(join(outFolder, 'metrics.jsonl')), timing(join(outFolder, 'timing.jsonl'))] } = run;
+  const events = new Events([...loggers, watch]);
   try {
     const setup = await prepare(run, events);
-    return await loop(setup);
+    return await loop(setup).catch((error) => {
+      if (!stepped) setup.folder.giveBack();
+      throw error;
+    });
   } finally {
     await events.flush();
   }
@@ -132,6 +143,7 @@ async function prepare(run: OfflineRun, events: Events): Promise<Setup> {
   const steps = maxSteps ?? planned.steps;
   const { stepsPerEpoch } = planned;
   const step = checkpoint?.state.step ?? 0;
+  const folder = openRunFolder(outFolder);
   const sizes = { examples: examples.length, heldout: heldout.length };
   events.emit({ type: 'start', step, resumed: checkpoint !== undefined, steps, stepsPerEpoch, ...sizes, config });
   for (const message of warnings) events.warn(message);
@@ -141,7 +153,7 @@ async function prepare(run: OfflineRun, events: Events): Promise<Setup> {
     );
   }
   const task = { policy, objective, objectiveOptions, temperature: options.temperature };
-  return { run, options, task, config, plan: planned, steps, events, checkpoint };
+  return { run, options, task, config, plan: planned, steps, events, folder, checkpoint };
 }
 
 /** Rows here carry no rollouts and no further batches. */

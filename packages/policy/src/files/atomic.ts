@@ -3,6 +3,7 @@ import { type FileHandle, lstat, mkdir, open, readdir, rename, rm } from 'node:f
 import { hostname } from 'node:os';
 import { basename, dirname, join, resolve } from 'node:path';
 import { KelpieError } from '../errors.js';
+import { makeFolder, writeError } from './system-errors.js';
 
 /**
  * Whole or not at all. New content is written into a hidden sibling, `.<name>.tmp-<pid>-<host><random>`, flushed to disk
@@ -16,7 +17,7 @@ export type FileContent = string | Uint8Array | ((handle: FileHandle) => Promise
 export async function writeFileAtomic(path: string, content: FileContent): Promise<void> {
   const target = resolve(path);
   await refuseIf(target, 'folder');
-  await mkdir(dirname(target), { recursive: true });
+  makeFolder(dirname(target));
   await removeLeftovers(target);
   const temporary = siblingName(target, 'tmp');
   try {
@@ -31,7 +32,7 @@ export async function writeFileAtomic(path: string, content: FileContent): Promi
     await rename(temporary, target);
   } catch (error) {
     await rm(temporary, { force: true });
-    throw error;
+    throw writeError(target, error);
   }
   await syncFolder(dirname(target));
 }
@@ -50,7 +51,7 @@ export async function writeFolderAtomic(
 ): Promise<void> {
   const target = resolve(folder);
   await refuseIf(target, 'file');
-  await mkdir(dirname(target), { recursive: true });
+  makeFolder(dirname(target));
   await recoverFolder(target);
   await removeLeftovers(target);
   const temporary = siblingName(target, 'tmp');
@@ -61,7 +62,7 @@ export async function writeFolderAtomic(
     await replaceFolder(temporary, target);
   } catch (error) {
     await rm(temporary, { recursive: true, force: true });
-    throw error;
+    throw writeError(target, error);
   }
 }
 
