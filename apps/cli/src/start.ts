@@ -1,4 +1,4 @@
-import { existsSync, readdirSync } from 'node:fs';
+import { existsSync, readdirSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { LoraOptions, OpenOptions } from '@kelpie/policy';
 import type { RunConfig } from './config/schema.js';
@@ -60,6 +60,7 @@ function requireWeights(model: string): void {
 /** Nothing that is there is overwritten. */
 function requireOut(out: string, resume: boolean): void {
   if (!existsSync(out)) return;
+  if (!statSync(out).isDirectory()) throw new UsageError(`--out: \`${out}\` is a file: name a folder`);
   if (resume) {
     if (existsSync(join(out, 'run.json')))
       throw new UsageError(`the run in \`${out}\` is finished: its model is in \`${join(out, 'model')}\``);
