@@ -125,8 +125,9 @@ export class Passes {
     }: { temperature: number; reference?: { hidden: FloatArray; weights: Weights } | undefined },
   ): Promise<Map<ScoreName, Float64Array>> {
     const { model, dtype } = this.#options;
-    const session = await this.sessions.get(`head/score/${names.join()}`, () =>
-      scoreGraph({ model, dtype, scores: names }),
+    const tempered = temperature !== 1;
+    const session = await this.sessions.get(`head/score/${names.join()}/${tempered}`, () =>
+      scoreGraph({ model, dtype, scores: names, tempered }),
     );
     const out = new Map(names.map((name) => [name, new Float64Array(layout.sources.length)]));
     for (const chunk of this.#chunks(layout)) {
@@ -151,8 +152,9 @@ export class Passes {
     const { model, dtype, trained } = this.#options;
     const names = [...cotangents.keys()];
     const wanted = trained.includes(model.headWeight) ? [model.headWeight] : [];
-    const session = await this.sessions.get(`head/vjp/${names.join()}`, () =>
-      scoreVjpGraph({ model, dtype, scores: names, wanted }),
+    const tempered = temperature !== 1;
+    const session = await this.sessions.get(`head/vjp/${names.join()}/${tempered}`, () =>
+      scoreVjpGraph({ model, dtype, scores: names, wanted, tempered }),
     );
     const dHidden = allocate(dtype, hidden.length);
     const { given, fetches } = accumulators(session, gradients);
@@ -166,7 +168,7 @@ export class Passes {
       );
       for (const [name, cotangent] of cotangents) {
         const part = allocate(dtype, chunk.to - chunk.from);
-        part.set(cotangent.subarray(chunk.from, chunk.to));
+        part.set(cotangent.subarray(chunk.from, chunk.to).map((x) => x / temperature));
         feeds.set(`d/${name}`, floatTensor(part, [part.length]));
       }
       const into = dHidden.subarray(chunk.from * this.#width, chunk.to * this.#width);

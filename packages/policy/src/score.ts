@@ -37,6 +37,8 @@ interface HeadGraphOptions {
   readonly model: Model;
   readonly dtype: 'float32' | 'float64';
   readonly scores: readonly ScoreName[];
+  /** Divides the logits by a temperature, whose inverse comes in: a pass over all logits, left out where it is 1. */
+  readonly tempered: boolean;
   readonly lora?: readonly LoraModule[];
 }
 
@@ -44,7 +46,7 @@ const HIDDEN = 'hidden';
 /** Prefix of the reference's hidden states and weights among the inputs of a head. */
 export const REFERENCE = 'reference/';
 
-function context({ model, dtype, lora = [] }: HeadGraphOptions): {
+function context({ model, dtype, tempered, lora = [] }: HeadGraphOptions): {
   m: ModelBuilder;
   logits: Value;
   context: ScoreContext;
@@ -59,8 +61,9 @@ function context({ model, dtype, lora = [] }: HeadGraphOptions): {
   const { g } = m;
   const width = model.dimensions.hiddenSize;
   const logits = model.head(m, g.input(HIDDEN, dtype, ['scored', width]));
-  const inverseTemperature = g.input('inverseTemperature', dtype, []);
-  const logp = g.logSoftmax(g.mul(logits, inverseTemperature));
+  const inverseTemperature = tempered ? g.input('inverseTemperature', dtype, []) : undefined;
+  const logprobs = (x: Value) => g.logSoftmax(inverseTemperature === undefined ? x : g.mul(x, inverseTemperature));
+  const logp = logprobs(logits);
   const once = (make: () => Value): (() => Value) => {
     let made: Value | undefined;
     return () => {
@@ -70,7 +73,7 @@ function context({ model, dtype, lora = [] }: HeadGraphOptions): {
   };
   const logq = once(() => {
     const hidden = g.input(`${REFERENCE}${HIDDEN}`, dtype, ['scored', width]);
-    return g.logSoftmax(g.mul(model.head(m.prefixed(REFERENCE), hidden), inverseTemperature));
+    return logprobs(model.head(m.prefixed(REFERENCE), hidden));
   });
   return {
     m,
@@ -94,14 +97,14 @@ export function scoreGraph(options: HeadGraphOptions): Graph {
 }
 
 /**
- * Cotangents `d/<score>` [n] -> `grad/hidden` [n, width] and, accumulated, the gradient of each trained tensor of the
+ * Cotangents `d/<score>` [n], divided by the temperature -> `grad/hidden` [n, width] and, accumulated, the gradient of each trained tensor of the
  * head. All scores meet in one gradient at the logits; logits are computed again rather than kept.
  */
 export function scoreVjpGraph(options: HeadGraphOptions & { readonly wanted: readonly string[] }): Graph {
   const { m, logits, context: c } = context(options);
   const { g } = m;
   const parts = options.scores.map((name) => scores[name].dlogits(c, g.input(`d/${name}`, g.dtype, ['scored'])));
-  const dlogits = g.mul(parts.reduce(g.add), g.value('inverseTemperature'));
+  const dlogits = parts.reduce(g.add);
   const graph = g.build();
   return differentiate(graph, {
     outputs: [logits.name],
