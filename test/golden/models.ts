@@ -1,6 +1,7 @@
-import { existsSync, statSync } from 'node:fs';
+import { existsSync, realpathSync, statSync } from 'node:fs';
 import { readdir, readFile, realpath } from 'node:fs/promises';
 import { join, relative, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { Engine, modelTypes } from '@kelpie/policy';
 import { Check } from './check.js';
@@ -13,7 +14,7 @@ const usage = `usage: npm run golden:models -- DIR [--weights DIR2]
 Checks every folder under DIR that holds a golden.json. Its weights (model.safetensors or
 model.safetensors.index.json, with config.json) stand beside it or in the same place under DIR2.`;
 
-const totals = { passed: 0, failed: 0, skipped: 0 };
+export const totals = { passed: 0, failed: 0, skipped: 0 };
 
 function say(outcome: keyof typeof totals, folder: string, section: string, text: string): void {
   totals[outcome]++;
@@ -46,16 +47,16 @@ function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
 
-/** Folders with a golden.json, in order of names, links followed once. */
-async function goldenFolders(folder: string, seen = new Set<string>()): Promise<string[]> {
+/** Folders with a golden.json, in order of names. Links are followed, but not to a folder that they stand in. */
+export async function goldenFolders(folder: string, ancestors: readonly string[] = []): Promise<string[]> {
   const real = await realpath(folder);
-  if (seen.has(real)) return [];
-  seen.add(real);
+  if (ancestors.includes(real)) return [];
   const found: string[] = [];
   for (const name of (await readdir(folder)).sort()) {
     const path = join(folder, name);
     if (name === 'golden.json') found.push(folder);
-    else if (statSync(path, { throwIfNoEntry: false })?.isDirectory()) found.push(...(await goldenFolders(path, seen)));
+    else if (statSync(path, { throwIfNoEntry: false })?.isDirectory())
+      found.push(...(await goldenFolders(path, [...ancestors, real])));
   }
   return found.sort();
 }
@@ -72,7 +73,7 @@ async function readJson(file: string): Promise<Record<string, unknown>> {
   return value as Record<string, unknown>;
 }
 
-async function checkFolder(goldenFolder: string, { folder: root, weights }: Arguments): Promise<void> {
+export async function checkFolder(goldenFolder: string, { folder: root, weights }: Arguments): Promise<void> {
   const name = relative(root, goldenFolder);
   const candidates = [goldenFolder, ...(weights === undefined ? [] : [join(weights, name)])];
   const folder = candidates.find(hasWeights);
@@ -81,8 +82,9 @@ async function checkFolder(goldenFolder: string, { folder: root, weights }: Argu
     return;
   }
   let golden: GoldenFile;
+  let modelType: unknown;
   try {
-    const { model_type: modelType } = await readJson(join(folder, 'config.json'));
+    ({ model_type: modelType } = await readJson(join(folder, 'config.json')));
     if (typeof modelType === 'string' && !modelTypes().includes(modelType)) {
       say('skipped', name, modelType, `this model_type is not supported yet; there are ${modelTypes().join(', ')}`);
       return;
@@ -97,13 +99,20 @@ async function checkFolder(goldenFolder: string, { folder: root, weights }: Argu
   if (strange.length > 0) console.log(`note ${name || '.'}  not checked, of no known meaning: ${strange.join(', ')}`);
   const present = sections.filter((section) => section.present(golden));
   if (present.length === 0) say('failed', name, 'golden.json', 'it holds no section that is known');
-  await checkSections(name, present, { golden, folder, goldenFolder });
+  const reference = golden.reference ?? { tensor: lastNorms.get(String(modelType)) ?? 'model.norm.weight', times: 0.5 };
+  await checkSections(name, present, { golden, folder, goldenFolder }, reference);
 }
 
-async function checkSections(name: string, present: typeof sections, place: Omit<Place, 'open'>): Promise<void> {
+/** Weights of the last norm, where it is not `model.norm.weight`: files may name their reference in words alone. */
+const lastNorms: ReadonlyMap<string, string> = new Map([['gpt2', 'transformer.ln_f.weight']]);
+
+async function checkSections(
+  name: string,
+  present: typeof sections,
+  place: Omit<Place, 'open'>,
+  described: NonNullable<GoldenFile['reference']>,
+): Promise<void> {
   let copy: ReturnType<typeof scaledCopy> | undefined;
-  // The two older Llama files name their reference in words alone.
-  const described = place.golden.reference ?? { tensor: 'model.norm.weight', times: 0.5 };
   const open: Place['open'] = async ({ reference = false } = {}) => {
     if (reference) copy ??= scaledCopy(place.folder, described);
     return Engine.open({
@@ -124,14 +133,18 @@ async function checkSections(name: string, present: typeof sections, place: Omit
   await copy?.then(({ remove }) => remove()).catch(() => {});
 }
 
-const given = readArguments();
-if (typeof given === 'string') {
-  console.error(`${given}\n\n${usage}`);
-  process.exitCode = 2;
-} else {
+async function main(): Promise<void> {
+  const given = readArguments();
+  if (typeof given === 'string') {
+    console.error(`${given}\n\n${usage}`);
+    process.exitCode = 2;
+    return;
+  }
   const folders = await goldenFolders(given.folder);
   if (folders.length === 0) console.log(`no golden.json under ${given.folder}`);
   for (const folder of folders) await checkFolder(folder, given);
   console.log(`${totals.passed} passed, ${totals.failed} failed, ${totals.skipped} skipped`);
   if (totals.failed > 0 || totals.passed === 0) process.exitCode = 1;
 }
+
+if (process.argv[1] !== undefined && realpathSync(process.argv[1]) === fileURLToPath(import.meta.url)) await main();

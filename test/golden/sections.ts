@@ -59,15 +59,21 @@ const ofDistributions = {
   reverseKl: (p: readonly number[], q: readonly number[]) => klOf(p, q),
 };
 
-const perPosition = { entropy: 'entropy', kl_reference_policy: 'forwardKl', kl_policy_reference: 'reverseKl' } as const;
+const perPosition = [
+  { key: 'entropy', name: 'entropy', ofReference: false },
+  { key: 'kl_reference_policy', name: 'forwardKl', ofReference: true },
+  { key: 'kl_policy_reference', name: 'reverseKl', ofReference: true },
+] as const;
 
 const prompts: Section = {
   name: 'prompts',
   present: ({ prompts: given }) => given !== undefined,
   async run({ golden, open }, check) {
-    const engine = await open({ reference: true });
+    const wanted = perPosition.filter(({ key }) => golden.prompts!.some((prompt) => prompt[key] !== undefined));
+    const reference = wanted.some(({ ofReference }) => ofReference);
+    const engine = await open({ reference });
     const vocabulary = engine.info.vocabularySize;
-    const names: ScoreName[] = ['logprobs', 'entropy', 'forwardKl', 'reverseKl'];
+    const names: ScoreName[] = ['logprobs', ...wanted.map(({ name }) => name)];
     const scored = golden.prompts!.map(({ ids }) => row(ids));
     const scores = await engine.score({ trees: scored, scores: names });
     for (const [i, prompt] of golden.prompts!.entries()) {
@@ -87,11 +93,10 @@ const prompts: Section = {
       }
       // The last position predicts no token of the row: no score stands for it, its logits do.
       const p = logSoftmax(at(last));
-      const q = logSoftmax((await engine.logits(prompt.ids, { of: 'reference' })).subarray(last * vocabulary));
-      for (const [key, name] of Object.entries(perPosition) as [
-        keyof typeof perPosition,
-        keyof typeof ofDistributions,
-      ][]) {
+      const q = reference
+        ? logSoftmax((await engine.logits(prompt.ids, { of: 'reference' })).subarray(last * vocabulary))
+        : [];
+      for (const { key, name } of wanted) {
         const expected = prompt[key];
         if (expected === undefined) continue;
         const got = [...rowOf(scores, name, i), ofDistributions[name](p, q)];
