@@ -1,0 +1,233 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { figure, median, percent, spread } from '../figures.js';
+import { machineText } from '../machine.js';
+import type { TrainInput, TrainOutput } from '../ours/train.js';
+import { peerPython, runPeer } from '../peers.js';
+import { ours } from '../processes.js';
+import { productShare, profileTable } from '../profile.js';
+import { interleaved } from '../rounds.js';
+import { count, readSettings, type Settings } from '../settings.js';
+import { ourStart } from '../shape.js';
+import { splitTable } from '../split.js';
+import { table } from '../table.js';
+
+export const defaults = {
+  /** HIDDENxLAYERSxHEADSxVOCABULARYxROWSxLENGTH. */
+  shapes: '256x4x4x2048x8x128,512x8x8x8192x8x128,576x12x9x32000x4x256',
+  ways: 'eager,transformers,compiled',
+  repeats: '9',
+};
+
+interface PeerOutput {
+  readonly torch: string;
+  readonly matmul_peak_gflops: number;
+  readonly ways: Readonly<
+    Record<string, { readonly tokens_per_s: number; readonly gflops: number; readonly forward_backward_ms: number }>
+  >;
+  readonly peak_rss_mb: number;
+}
+
+interface Measured {
+  readonly tokensPerSecond: number;
+  /** Of forward and backward pass. */
+  readonly gflops: number;
+  readonly bestProduct: number;
+  readonly peakRssMb: number;
+  readonly torch?: string;
+}
+
+interface Dense {
+  readonly hidden: number;
+  readonly layers: number;
+  readonly heads: number;
+  readonly vocabulary: number;
+  readonly rows: number;
+  readonly length: number;
+}
+
+const kelpie = 'Kelpie';
+/** Of eager PyTorch's tokens/s; and of the machine's best product, at all shapes but the first. */
+const limits = { eager: 0.95, product: 0.75 };
+
+/** A dense step (forward, backward, AdamW) of three shapes, beside PyTorch. */
+export async function run(args: readonly string[]): Promise<{ settings: Settings; report: string }> {
+  const settings = readSettings(args, defaults);
+  const peer = peerPython();
+  if ('missing' in peer) console.error(peer.missing);
+  const parts: string[] = [];
+  let torch = '';
+  for (const [i, text] of (settings.own.shapes ?? '').split(',').entries()) {
+    const folder = mkdtempSync(join(tmpdir(), 'kelpie-bench-'));
+    try {
+      const part = await measure(settings, { shape: shapeOf(text), larger: i > 0, folder, peer });
+      parts.push(part.report);
+      torch ||= part.torch;
+    } finally {
+      rmSync(folder, { recursive: true, force: true });
+    }
+  }
+  const machine = `${machineText(settings.threads)}${torch === '' ? '' : `; torch ${torch}`}.`;
+  const how = `Medians of ${settings.rounds} interleaved rounds, in brackets the range; each is a process of its own and takes the median of ${settings.own.repeats} steps after three. GFLOP/s by 6 N T + 12 L T² D over forward and backward pass; the best product is one of 2048 x 2048 in the same process.`;
+  return { settings, report: [machine, how, ...parts].join('\n\n') };
+}
+
+function shapeOf(text: string): Dense {
+  const [hidden, layers, heads, vocabulary, rows, length] = text.split('x').map((part) => count('shapes', part));
+  if (length === undefined) throw new Error(`--shapes: expected six numbers with x between, got ${text}`);
+  return { hidden: hidden!, layers: layers!, heads: heads!, vocabulary: vocabulary!, rows: rows!, length };
+}
+
+interface Place {
+  readonly shape: Dense;
+  readonly larger: boolean;
+  readonly folder: string;
+  readonly peer: ReturnType<typeof peerPython>;
+}
+
+async function measure(
+  settings: Settings,
+  { shape, larger, folder, peer }: Place,
+): Promise<{ report: string; torch: string }> {
+  const { own, rounds, threads } = settings;
+  const repeats = count('repeats', own.repeats);
+  const { hidden, layers, heads, vocabulary, rows, length } = shape;
+  const name = `${hidden} ${layers} ${heads} ${vocabulary} ${rows} ${length}`;
+  console.error(`shape ${name}`);
+  const start = ourStart(folder, { hidden, layers, heads, vocabulary, ffn: 4 * hidden, positions: length });
+  const input: TrainInput = { open: { ...start, threads }, rows, length, vocabulary, repeats, threads };
+  let parameters = 0;
+  const ways = 'python' in peer ? (own.ways ?? '').split(',') : [];
+  const results = await interleaved<Measured>(
+    [
+      ...ways.map((way) => ({
+        name: way,
+        optional: true,
+        run: async () => {
+          const list = [hidden, layers, heads, vocabulary, rows, length, '--ways', way];
+          const flags = ['--repeats', repeats, '--threads', threads];
+          return ofPeer(
+            await runPeer<PeerOutput>((peer as { python: string }).python, 'torch_step.py', [...list, ...flags]),
+            way,
+          );
+        },
+      })),
+      {
+        name: kelpie,
+        run: async () => {
+          const output = await ours<TrainInput, TrainOutput>('train', input);
+          parameters = output.parameters;
+          return ofOurs(output, shape);
+        },
+      },
+    ],
+    rounds,
+    ({ tokensPerSecond, gflops }) => `${figure(tokensPerSecond)} tokens/s, ${figure(gflops)} GFLOP/s`,
+  );
+  const reached = aims(results, larger);
+  const take = async (what: 'split' | 'profile') => ours<TrainInput, TrainOutput>('train', { ...input, take: what });
+  const { split, steps } = await take('split');
+  const short = reached.some(({ reached }) => !reached);
+  const operators = settings.profile || short ? (await take('profile')).operators : undefined;
+  const report = [
+    `### ${name}`,
+    `${(parameters / 1e6).toFixed(1)}M parameters: hidden size, layers, heads, vocabulary, rows, tokens a row.`,
+    speedTable(results),
+    ...(reached.length > 0
+      ? [
+          table(
+            ['', 'limit', 'aim', 'measured', 'so'],
+            reached.map(({ what, limit, aim, measured, held, reached }) => [
+              what,
+              limit,
+              aim,
+              figure(measured),
+              reached ? 'aim reached' : held ? 'limit held' : 'MISSED',
+            ]),
+          ),
+        ]
+      : []),
+    splitTable(split!, steps),
+    ...(operators === undefined
+      ? []
+      : [
+          `Operators within the sessions (matrix products ${percent(productShare(operators))}):`,
+          profileTable(operators, steps),
+        ]),
+  ].join('\n\n');
+  return { report, torch: [...results.values()].flatMap(([first]) => first?.torch ?? [])[0] ?? '' };
+}
+
+function ofPeer({ torch, matmul_peak_gflops, ways, peak_rss_mb }: PeerOutput, way: string): Measured {
+  const { tokens_per_s, gflops } = ways[way]!;
+  return {
+    tokensPerSecond: tokens_per_s,
+    gflops,
+    bestProduct: matmul_peak_gflops,
+    peakRssMb: (peak_rss_mb * 2 ** 20) / 1e6,
+    torch,
+  };
+}
+
+function ofOurs({ parameters, gradientMs, optimizerMs, bestProduct, peakRssMb }: TrainOutput, shape: Dense): Measured {
+  const { rows, length, layers, hidden } = shape;
+  const flops = 6 * parameters * rows * length + 12 * layers * rows * length * length * hidden;
+  return {
+    tokensPerSecond: ((rows * length) / (gradientMs + optimizerMs)) * 1e3,
+    gflops: flops / gradientMs / 1e6,
+    bestProduct,
+    peakRssMb,
+  };
+}
+
+type Results = ReadonlyMap<string, readonly Measured[]>;
+
+const speeds = (all: readonly Measured[]) => all.map(({ tokensPerSecond }) => tokensPerSecond);
+/** Each round against its own best product. */
+const shares = (all: readonly Measured[]) => all.map(({ gflops, bestProduct }) => gflops / bestProduct);
+
+function speedTable(results: Results): string {
+  const mine = median(speeds(results.get(kelpie)!));
+  const rows = [...results].map(([name, all]) => [
+    name,
+    spread(speeds(all)),
+    name === kelpie ? '' : `${figure(mine / median(speeds(all)))} times`,
+    spread(all.map(({ gflops }) => gflops)),
+    spread(all.map(({ bestProduct }) => bestProduct)),
+    percent(median(shares(all))),
+    spread(all.map(({ peakRssMb }) => peakRssMb)),
+  ]);
+  return table(['', 'tokens/s', 'Kelpie is', 'GFLOP/s', 'best product', 'share of it', 'peak RSS, MB'], rows);
+}
+
+interface Aim {
+  readonly what: string;
+  readonly limit: string;
+  readonly aim: string;
+  readonly measured: number;
+  readonly held: boolean;
+  readonly reached: boolean;
+}
+
+function aims(results: Results, larger: boolean): Aim[] {
+  const mine = results.get(kelpie)!;
+  const ratio = (name: string) => median(speeds(mine)) / median(speeds(results.get(name)!));
+  const all: Aim[] = [];
+  if (results.has('eager')) {
+    const measured = ratio('eager');
+    const held = measured >= limits.eager;
+    all.push({ what: 'tokens/s against eager', limit: `${limits.eager}`, aim: '', measured, held, reached: held });
+  }
+  if (results.has('compiled')) {
+    const measured = ratio('compiled');
+    const reached = measured >= 1;
+    all.push({ what: 'tokens/s against torch.compile', limit: '', aim: '1', measured, held: true, reached });
+  }
+  if (larger) {
+    const measured = median(shares(mine));
+    const held = measured >= limits.product;
+    all.push({ what: 'share of the best product', limit: `${limits.product}`, aim: '', measured, held, reached: held });
+  }
+  return all;
+}

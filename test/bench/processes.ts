@@ -1,0 +1,54 @@
+import { spawn } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+
+/** Runs a program to its end; what it gives is the last line it prints that is JSON. */
+export async function runForJson<T>(
+  command: string,
+  args: readonly string[],
+  env: Readonly<Record<string, string>> = {},
+): Promise<T> {
+  const child = spawn(command, args, { env: { ...process.env, ...env }, stdio: ['ignore', 'pipe', 'pipe'] });
+  const [out, err]: [Buffer[], Buffer[]] = [[], []];
+  child.stdout.on('data', (chunk: Buffer) => out.push(chunk));
+  child.stderr.on('data', (chunk: Buffer) => err.push(chunk));
+  const code = await new Promise<number | null>((resolve, reject) => {
+    child.on('error', reject);
+    child.on('close', resolve);
+  });
+  const said = Buffer.concat(out).toString();
+  const line = said.split('\n').findLast((line) => line.startsWith('{'));
+  if (code !== 0 || line === undefined) {
+    const last = Buffer.concat(err).toString().trim().split('\n').slice(-3).join('\n');
+    throw new Error(`it ended with ${code === null ? 'a signal' : `code ${code}`}: ${last}`);
+  }
+  return JSON.parse(line) as T;
+}
+
+/** Runs one of `ours/` in a process of its own, so that its peak memory is its own. */
+export function ours<Input, Output>(program: string, input: Input): Promise<Output> {
+  const file = fileURLToPath(new URL(`./ours/${program}.js`, import.meta.url));
+  return runForJson<Output>(process.execPath, [file, JSON.stringify(input)]);
+}
+
+/** In a program of `ours/`: what it was given. */
+export function given<Input>(): Input {
+  return JSON.parse(process.argv[2] ?? '{}') as Input;
+}
+
+/** In a program of `ours/`: what it found. */
+export function answer(output: object): void {
+  console.log(JSON.stringify(output));
+}
+
+/** Largest resident set so far of this process, all threads, in MB. */
+export function peakRssMb(): number {
+  try {
+    // Unlike getrusage's, this one starts anew with the program.
+    const [, kib] = /VmHWM:\s+(\d+) kB/.exec(readFileSync('/proc/self/status', 'utf8')) ?? [];
+    if (kib !== undefined) return (Number(kib) * 1024) / 1e6;
+  } catch {
+    // No such file: another system than Linux.
+  }
+  return (process.resourceUsage().maxRSS * 1024) / 1e6;
+}
