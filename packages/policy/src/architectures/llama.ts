@@ -98,8 +98,13 @@ function parametersOf(
   biased: ReadonlySet<string>,
 ): Parameter[] {
   const { vocabularySize, hiddenSize } = config;
+  // Files saved from the model without its head leave `model.` out.
+  const named = (name: string): Pick<Parameter, 'name' | 'aliases'> => ({
+    name,
+    aliases: [name.replace(/^model\./, '')],
+  });
   const norm = (name: string): Parameter => ({
-    name: `${name}.weight`,
+    ...named(`${name}.weight`),
     shape: [hiddenSize],
     kind: 'norm',
     init: { constant: 1 },
@@ -107,16 +112,16 @@ function parametersOf(
   const parameters: Parameter[] = [
     {
       name: embedding,
-      ...(config.tieWordEmbeddings ? { aliases: ['lm_head.weight'] } : {}),
+      aliases: ['embed_tokens.weight', ...(config.tieWordEmbeddings ? ['lm_head.weight'] : [])],
       shape: [vocabularySize, hiddenSize],
       kind: 'embedding',
       init: { std },
     },
   ];
   for (const { name, inFeatures, outFeatures } of linears) {
-    parameters.push({ name: `${name}.weight`, shape: [outFeatures, inFeatures], kind: 'matrix', init: { std } });
+    parameters.push({ ...named(`${name}.weight`), shape: [outFeatures, inFeatures], kind: 'matrix', init: { std } });
     if (biased.has(name))
-      parameters.push({ name: `${name}.bias`, shape: [outFeatures], kind: 'bias', init: { constant: 0 } });
+      parameters.push({ ...named(`${name}.bias`), shape: [outFeatures], kind: 'bias', init: { constant: 0 } });
   }
   for (let i = 0; i < config.layers; i++) {
     parameters.push(norm(`model.layers.${i}.input_layernorm`), norm(`model.layers.${i}.post_attention_layernorm`));

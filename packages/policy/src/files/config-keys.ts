@@ -17,14 +17,21 @@ export interface ConfigBase {
 
 export const count = z.int().positive();
 export const epsilon = z.number().positive();
-const tokenId = z.int().nonnegative();
+/** Any whole number: the library takes ids outside the vocabulary, and -1 is how some files write "none". */
+const tokenId = z.int();
+
+/** A switch that old files leave null, which transformers 4 takes for false; 5 refuses it. */
+export const offByDefault = z
+  .boolean()
+  .nullish()
+  .transform((value) => value ?? false);
 
 export const baseShape = {
   model_type: z.string().optional(),
   dtype: z.string().nullish(),
   torch_dtype: z.string().nullish(),
   bos_token_id: tokenId.nullish(),
-  pad_token_id: z.int().nullish(),
+  pad_token_id: tokenId.nullish(),
   eos_token_id: z.union([tokenId, z.array(tokenId)]).nullish(),
 } as const;
 

@@ -2,7 +2,16 @@ import { z } from 'zod';
 import type { RopeConfig } from '../rope.js';
 import { type Activation, parseActivation } from './activations.js';
 import type { RawConfig } from './config-file.js';
-import { baseShape, type ConfigBase, checkKeys, count, epsilon, failConfig, storedDtype } from './config-keys.js';
+import {
+  baseShape,
+  type ConfigBase,
+  checkKeys,
+  count,
+  epsilon,
+  failConfig,
+  offByDefault,
+  storedDtype,
+} from './config-keys.js';
 import { parseRope } from './rope-config.js';
 
 export interface LlamaConfig extends ConfigBase {
@@ -36,9 +45,9 @@ const schema = z.looseObject({
   hidden_act: z.string().default('silu'),
   max_position_embeddings: count.default(2048),
   rms_norm_eps: epsilon.default(1e-6),
-  attention_bias: z.boolean().default(false),
-  mlp_bias: z.boolean().default(false),
-  tie_word_embeddings: z.boolean().default(false),
+  attention_bias: offByDefault,
+  mlp_bias: offByDefault,
+  tie_word_embeddings: offByDefault,
 });
 
 const family = {

@@ -148,6 +148,15 @@ test.each([
   expect(parse({ model_type: 'llama', ...json })).toEqual(parse({ model_type: 'llama' }));
 });
 
+test.each([
+  [{ model_type: 'llama', attention_bias: null, mlp_bias: null, tie_word_embeddings: null }],
+  [{ model_type: 'llama', bos_token_id: -1, eos_token_id: -1, pad_token_id: -1 }],
+  [{ model_type: 'llama', eos_token_id: [-1, 2], pad_token_id: -100 }],
+  [{ model_type: 'gpt2', bos_token_id: -1, eos_token_id: -1 }],
+])('%j was refused, though transformers takes it', (json) => {
+  expect(parse(json)).toEqual(parse({ model_type: json.model_type }));
+});
+
 test('end tokens: the generation config, then the config, then the family; null means none', () => {
   expect(specialTokenIds({ model_type: 'llama' })).toEqual({ eosTokenIds: [2], bosTokenId: 1 });
   expect(specialTokenIds({ model_type: 'gpt2', vocab_size: 3 })).toEqual({ eosTokenIds: [] });
