@@ -1,5 +1,5 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { isDeepStrictEqual } from 'node:util';
 import { create, fromBinary, type MessageInitShape, toBinary } from '@bufbuild/protobuf';
@@ -452,7 +452,8 @@ describe('as others write it', () => {
 
 // --- graphs of other exporters -------------------------------------------------------------------------------------
 
-const SHARED = process.env.KELPIE_SHARED ?? fileURLToPath(new URL('../../../../shared', import.meta.url));
+const ROOT = fileURLToPath(new URL('../../../', import.meta.url));
+const SHARED = resolve(ROOT, process.env.KELPIE_SHARED ?? '../shared');
 
 const PRESENT = ['onnx', 'exports'].filter((folder) => existsSync(join(SHARED, folder)));
 const ABSENT = ['onnx', 'exports'].filter((folder) => !PRESENT.includes(folder));
