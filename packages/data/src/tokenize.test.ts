@@ -70,6 +70,21 @@ describe('the end token', () => {
     expect(cut('a', ['b'], { ends: false }).sides).toEqual([['<s>|a', 'b']]);
   });
 
+  it('is put once by a tokenizer that has no `a` and no unknown token, which failed every load', () => {
+    for (const closes of [false, true]) {
+      const toy = toyTokenizer({ closes });
+      const encode: typeof toy.encode = (text, options) => {
+        if (text.includes('a')) throw new Error('the text holds what the vocabulary lacks');
+        return toy.encode(text, options);
+      };
+      const encoder = encoderOf({ ...toy, encode });
+      expect(encoder.encode('12', false)).toEqual([1000, 49, 50]);
+      expect(encoder.encodeEnded('12', false)).toEqual([1000, 49, 50, 1001]);
+      expect(encoder.encodeEnded('12</s>', false)).toEqual([1000, 49, 50, 1001]);
+      expect(() => encoder.encode('1a', false)).toThrow('the vocabulary lacks');
+    }
+  });
+
   it('of a templated text is the template’s', () => {
     const rendered = { prompt: '<u>', completions: ['b</s>\n'], templated: true };
     expect(tokenize(rendered, encoderOf(toyTokenizer())).sequences[0]?.ids.slice(3)).toEqual([98, 1001, 10]);

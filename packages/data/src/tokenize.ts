@@ -25,12 +25,24 @@ export interface Tokenized {
   readonly mergedTokens: number;
 }
 
+/** A tokenizer without an unknown token throws at what its vocabulary lacks, which may be any letter. */
+function encodes(tokenizer: TextTokenizer, text: string): boolean {
+  try {
+    tokenizer.encode(text);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 /** The tokenizer's habits, looked up once. */
 export function encoderOf(tokenizer: TextTokenizer): Encoder {
   const { eosTokenId: end } = tokenizer;
   const bare = (text: string) => tokenizer.encode(text, { addSpecialTokens: false });
   // Some post-processors close every text with the end token: a prompt must not have it, nor a completion twice.
-  const closes = end !== undefined && tokenizer.encode('a').at(-1) === end && bare('a').at(-1) !== end;
+  const probe = ['a', ''].find((text) => encodes(tokenizer, text));
+  const closes =
+    end !== undefined && probe !== undefined && tokenizer.encode(probe).at(-1) === end && bare(probe).at(-1) !== end;
   const encode = (text: string, templated: boolean) => {
     if (templated) return bare(text);
     const ids = tokenizer.encode(text);
@@ -40,7 +52,8 @@ export function encoderOf(tokenizer: TextTokenizer): Encoder {
   // As text, like TRL, so that spaces around it are treated as the tokenizer would. But some tokenizers split the end
   // token's text, or know it only at a text's beginning (where it is normalised like any text): then its id is appended.
   const name = tokenizer.tokenText(end) ?? '';
-  const known = [...bare('a'), end].join() === bare(`a${name}`).join();
+  const known =
+    probe === 'a' && encodes(tokenizer, `a${name}`) && [...bare('a'), end].join() === bare(`a${name}`).join();
   const encodeEnded = (text: string, templated: boolean) => {
     if (templated) return bare(text);
     const open = name !== '' && text.endsWith(name) ? text.slice(0, -name.length) : text;
