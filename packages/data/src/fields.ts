@@ -13,6 +13,11 @@ export function isObject(value: unknown): value is JsonObject {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
+/** Whether a column is there: tables put null where a row has nothing. */
+export function isGiven(value: unknown): boolean {
+  return value !== undefined && value !== null;
+}
+
 /** Reads one row's columns and collects what is wrong with them; what could not be read comes back empty. */
 export class Fields {
   readonly #problems: Problem[] = [];
@@ -24,7 +29,7 @@ export class Fields {
   ) {}
 
   has(field: string): boolean {
-    return this.value[field] !== undefined && this.value[field] !== null;
+    return isGiven(this.value[field]);
   }
 
   problem(code: Reason, field: string, expected: string, received: string): void {
@@ -65,11 +70,29 @@ export class Fields {
     }
     const { role, content, from, value: said, ...rest } = value;
     const speaker = role ?? from;
-    const words = content ?? said;
+    const words = this.#words(content ?? said, `${field}.content`);
     if (typeof speaker !== 'string') this.problem('wrong-type', `${field}.role`, 'text', show(speaker));
-    if (typeof words !== 'string') this.problem('wrong-type', `${field}.content`, 'text', show(words));
-    if (typeof speaker !== 'string' || typeof words !== 'string') return [];
+    if (typeof speaker !== 'string' || words === undefined) return [];
     return [{ ...rest, role: roles.get(speaker) ?? speaker, content: words }];
+  }
+
+  /** What a message says: text, or a list of parts, `{ type: 'text', text }`, which are joined as templates write them. */
+  #words(content: unknown, field: string): string | undefined {
+    if (typeof content === 'string') return content;
+    if (!Array.isArray(content)) {
+      this.problem('wrong-type', field, 'text, or a list of text parts', show(content));
+      return undefined;
+    }
+    const parts = content.map((part: unknown, i) => {
+      if (isObject(part) && part.type === 'text' && typeof part.text === 'string') return part.text;
+      const received =
+        isObject(part) && typeof part.type === 'string' && part.type !== 'text'
+          ? `a part of type ${show(part.type)}`
+          : show(part);
+      this.problem('wrong-type', `${field}[${i}]`, "a text part, `{ type: 'text', text }`", received);
+      return undefined;
+    });
+    return parts.includes(undefined) ? undefined : parts.join('');
   }
 
   /** A completion must say something, and in a conversation it is the assistant who begins. */

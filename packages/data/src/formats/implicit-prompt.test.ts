@@ -18,6 +18,12 @@ testFormat({
   first: { prompt: tea, chosen: ' The leaves.', rejected: ' The moon.' },
 });
 
+it('was hidden by a prompt column that is null', () => {
+  const row = { chosen: `${tea} The leaves.`, rejected: `${tea} The moon.` };
+  expect(implicitPrompt.matches({ ...row, prompt: null, messages: null, question: null })).toBe(true);
+  expect(implicitPrompt.matches({ ...row, prompt: null, question: 'Which part?' })).toBe(false);
+});
+
 describe('where an implicit prompt ends', () => {
   const cut = (chosen: string, rejected: string) => {
     const parsed = implicitPrompt.parse({ chosen, rejected }, { file: 'rows.jsonl', line: 1 });

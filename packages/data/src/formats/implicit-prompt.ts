@@ -1,5 +1,5 @@
 import { show } from '../error.js';
-import { Fields } from '../fields.js';
+import { Fields, isGiven } from '../fields.js';
 import type { Format, PairRow } from '../row.js';
 
 const turn = '\n\nAssistant:';
@@ -37,7 +37,7 @@ export const implicitPrompt: Format<PairRow> = {
   matches: (sample) =>
     typeof sample.chosen === 'string' &&
     typeof sample.rejected === 'string' &&
-    prompts.every((column) => sample[column] === undefined),
+    !prompts.some((column) => isGiven(sample[column])),
   parse(value, where) {
     const fields = new Fields(value, where);
     const chosen = fields.text('chosen');

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { problemText } from '../error.js';
 import { testFormat } from '../testing/format-suite.js';
 import { messagesPairs } from './messages-pairs.js';
 
@@ -22,7 +23,7 @@ testFormat({
     { prompt: 'Hi', chosen: [user('Hi'), assistant('Hello!')], rejected: [user('Hi'), assistant('Nope.')] },
   ],
   broken: 3,
-  says: '`chosen[0].content`: expected text, received nothing',
+  says: '`chosen[0].content`: expected text, or a list of text parts, received nothing',
   first: { prompt: [user('Hi')], chosen: [assistant('Hello!')], rejected: [assistant('Go.')] },
   extra: { margin: 2 },
 });
@@ -60,6 +61,30 @@ describe('conversational pairs', () => {
     expect(parse({ chosen, rejected })).toMatchObject({
       row: { prompt: [user('Hi')], chosen: chosen.slice(1), rejected: rejected.slice(1) },
     });
+  });
+
+  it('reads past columns that are null, and content in parts, which it refused', () => {
+    const parts = (...texts: string[]) => texts.map((text) => ({ type: 'text', text }));
+    const row = {
+      prompt: null,
+      system: null,
+      conversations: [{ role: 'user', content: parts('H', 'i') }],
+      chosen: [{ role: 'assistant', content: parts('Hello!') }],
+      rejected: [{ role: null, from: 'gpt', content: null, value: parts('What', '.') }],
+    };
+    expect(messagesPairs.matches(row)).toBe(true);
+    expect(parse(row)).toMatchObject({
+      row: { prompt: [user('Hi')], chosen: [assistant('Hello!')], rejected: [assistant('What.')] },
+    });
+    const odd = { type: 'image', image: 'cat.png' };
+    const mixed = { role: 'assistant', content: [...parts('See'), odd, 'a cat', {}] };
+    const refused = parse({ ...row, chosen: [mixed] });
+    expect('problems' in refused && refused.problems.map(problemText)).toEqual([
+      'rows.jsonl:1 `chosen[0].content[1]`: expected a text part, `{ type: \'text\', text }`, received a part of type "image"',
+      'rows.jsonl:1 `chosen[0].content[2]`: expected a text part, `{ type: \'text\', text }`, received "a cat"',
+      "rows.jsonl:1 `chosen[0].content[3]`: expected a text part, `{ type: 'text', text }`, received an empty object",
+    ]);
+    expect(messagesPairs.matches({ prompt: [user('Hi')], chosen: [assistant('A')], rejected: null })).toBe(false);
   });
 
   it('refuses conversations that share nothing', () => {

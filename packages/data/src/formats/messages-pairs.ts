@@ -1,4 +1,4 @@
-import { Fields } from '../fields.js';
+import { Fields, isGiven } from '../fields.js';
 import type { Format, Message, PairRow } from '../row.js';
 
 const isTurns = (value: unknown) => typeof value === 'object' && value !== null;
@@ -35,7 +35,7 @@ export const messagesPairs: Format<PairRow> = {
   kind: 'pair',
   wants: '`chosen` and `rejected` as messages, with `prompt` or `conversations`, or whole conversations without',
   matches: ({ prompt, conversations, chosen, rejected }) =>
-    chosen !== undefined && rejected !== undefined && [prompt, conversations, chosen, rejected].some(isTurns),
+    isGiven(chosen) && isGiven(rejected) && [prompt, conversations, chosen, rejected].some(isTurns),
   parse(value, where) {
     const fields = new Fields(value, where);
     const prompt = promptOf(fields);
