@@ -129,6 +129,10 @@ describe('a plan', () => {
       { examples: [] },
     ])
       expect(run(options)).toThrow(expect.objectContaining<Partial<DataError>>({ code: 'bad-option' }));
+    expect(run({ examples: [] })).toThrow('No row is left to train on.\nHold out fewer rows, or add some.');
+    expect(run({ rowsPerStep: 11, dropLast: true })).toThrow(
+      'Of 10 rows no step of 11 can be made, and `dropLast` is set.\nLower `rowsPerStep`',
+    );
     expect(() => plan(base).at(3)).toThrow('`step` must be from 0 to 2, but is 3.');
   });
 });

@@ -73,6 +73,21 @@ function requireFit({ examples, microBatchTokens = Infinity }: PlanOptions, leng
   );
 }
 
+function tooFew(rows: number, rowsPerStep: number): DataError {
+  const none = rows === 0;
+  return new DataError(
+    none
+      ? 'No row is left to train on.'
+      : `Of ${rows} rows no step of ${rowsPerStep} can be made, and \`dropLast\` is set.`,
+    {
+      code: 'bad-option',
+      expected: `at least ${none ? 1 : rowsPerStep} rows`,
+      received: String(rows),
+      remedy: none ? 'Hold out fewer rows, or add some.' : 'Lower `rowsPerStep`, or train on the last step too.',
+    },
+  );
+}
+
 /**
  * Splits a step's rows so that each part, padded to its first and longest row, keeps to the caps. A row joins the open
  * part while it fits, so no part could be merged with its neighbour.
@@ -118,7 +133,7 @@ export function plan(options: PlanOptions): Plan {
   const lengths = examples.map(({ tree }) => treeTokens(tree));
   requireFit(options, lengths);
   const stepsPerEpoch = dropLast ? Math.floor(examples.length / rowsPerStep) : Math.ceil(examples.length / rowsPerStep);
-  if (stepsPerEpoch === 0) throw badOption('examples', `at least ${dropLast ? rowsPerStep : 1} rows`, examples.length);
+  if (stepsPerEpoch === 0) throw tooFew(examples.length, rowsPerStep);
   const steps = stepsPerEpoch * epochs;
   // The order of the epoch last asked for: steps come one after another, and a shuffle a step would be wasted work.
   let held: { epoch: number; order: Uint32Array } | undefined;

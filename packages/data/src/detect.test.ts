@@ -44,10 +44,31 @@ describe('detection', () => {
     `);
   });
 
-  it('says what the rows are when they are of another kind', () => {
-    expect(failure(() => detect([{ prompt: 'a', completion: 'b' }])).message).toContain(
-      'The rows look like `prompt-completion`, which is of another kind.',
-    );
+  it('says which kind was wanted, which came and what reads it, not to rename columns', () => {
+    const text = failure(() => detect([{ text: 'a' }, { text: 'b' }]));
+    expect(text).toMatchObject({
+      code: 'unknown-format',
+      expected: 'preference pairs',
+      received: 'text or conversations',
+      where: { file: 'rows.jsonl', line: 1 },
+    });
+    expect(text.message).toMatchInlineSnapshot(`
+      "Expected preference pairs, but the rows of rows.jsonl are in the format \`text\`: text or conversations.
+      \`train sft\` reads text and conversations."
+    `);
+    expect(failure(() => detect([{ prompt: 'a', completion: 'b' }])).message).toMatchInlineSnapshot(`
+      "Expected preference pairs, but the rows of rows.jsonl are in the format \`prompt-completion\`: prompts with a completion.
+      \`train sft\` reads prompts with a completion."
+    `);
+    const pairs = [{ prompt: 'a', chosen: 'b', rejected: 'c' }];
+    expect(failure(() => detect(pairs, ['completion', 'text'])).message).toMatchInlineSnapshot(`
+      "Expected prompts with a completion, or text or conversations, but the rows of rows.jsonl are in the format \`pairs\`: preference pairs.
+      \`train dpo\` and its like read preference pairs; with \`side\`, one completion of each is read as text."
+    `);
+    expect(failure(() => formatNamed('text', ['pair'])).message).toMatchInlineSnapshot(`
+      "Expected preference pairs, but the format asked for is \`text\`: text or conversations.
+      \`train sft\` reads text and conversations."
+    `);
   });
 
   it('asks where two formats fit', () => {
@@ -61,9 +82,9 @@ describe('detection', () => {
 describe('a format by name', () => {
   it('is given, or those that there are', () => {
     expect(formatNamed('pairs', ['pair']).name).toBe('pairs');
-    expect(failure(() => formatNamed('text', ['pair']))).toMatchObject({
+    expect(failure(() => formatNamed('txt', ['pair']))).toMatchObject({
       code: 'unknown-format',
-      received: 'text',
+      received: 'txt',
       expected: 'implicit-prompt, messages-pairs, pairs',
     });
   });

@@ -1,3 +1,5 @@
+import { mkdirSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { describe, expect, it } from 'vitest';
 import { type DataError, problemText } from './error.js';
@@ -101,6 +103,17 @@ describe('files', () => {
         code: 'unreadable-file',
         received: 'ENOENT',
       });
+  });
+
+  it('that are missing were named twice in one line', async () => {
+    const says = async (file: string) => (await failureOf<DataError>(collect(readRows(file)))).message.split('\n')[0];
+    expect(await says('nowhere.jsonl')).toBe('Cannot read nowhere.jsonl: no such file or directory.');
+    const folder = dirname(write('inside.jsonl', ''));
+    mkdirSync(join(folder, 'folder.jsonl'));
+    const path = join(folder, 'folder.jsonl');
+    expect(await says(path)).toBe(`Cannot read ${path}: illegal operation on a directory.`);
+    const torn = write('torn.jsonl.gz', 'no gzip');
+    expect(await says(torn)).toBe(`Cannot read ${torn}: incorrect header check.`);
   });
 
   it('stop when told to', async () => {

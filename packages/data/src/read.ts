@@ -29,6 +29,13 @@ function kindOf(file: string): 'lines' | 'either' {
   });
 }
 
+/** What went wrong in words: Node puts its code in front, and call and path, which are said already, behind. */
+function reasonOf({ message, code, syscall }: NodeJS.ErrnoException): string {
+  const start = code !== undefined && message.startsWith(`${code}: `) ? code.length + 2 : 0;
+  const end = syscall === undefined ? -1 : message.lastIndexOf(`, ${syscall}`);
+  return message.slice(start, end < start ? undefined : end);
+}
+
 async function* chunksOf(file: string, signal: AbortSignal | undefined): AsyncGenerator<Buffer> {
   const source = createReadStream(file, signal === undefined ? {} : { signal });
   const zipped = file.toLowerCase().endsWith('.gz');
@@ -39,7 +46,7 @@ async function* chunksOf(file: string, signal: AbortSignal | undefined): AsyncGe
     for await (const chunk of stream) yield chunk as Buffer;
   } catch (error) {
     signal?.throwIfAborted();
-    throw new DataError(`Cannot read ${file}: ${(error as Error).message}.`, {
+    throw new DataError(`Cannot read ${file}: ${reasonOf(error as NodeJS.ErrnoException)}.`, {
       code: 'unreadable-file',
       where: { file, line: 1 },
       expected: 'a file that can be read',

@@ -36,11 +36,18 @@ describe('a split', () => {
     expect(split(rows(['', '', '', '']), { count: 1 }).heldOut).toHaveLength(1);
   });
 
+  it('that leaves nothing to train on said that there are no rows', () => {
+    const fraction = 0.05;
+    expect(() => split(rows(['a']), { fraction })).toThrow(
+      'With 1 of 1 rows held out, nothing is left to train on.\nHold out none, or add rows.',
+    );
+    for (const options of [{ count: 2 }, { count: 9 }, { fraction: 0.9 }])
+      expect(() => split(rows(['a', 'b']), options)).toThrow(/nothing is left to train on.\nHold out 1 or fewer\./);
+  });
+
   it('refuses what cannot be', () => {
     expect(() => split(rows(['a', 'a', 'a']), { count: 1 })).toThrow('every prompt has more rows than that');
-    expect(() => split(rows(['a', 'b']), { count: 2 })).toThrow(
-      '`count` must be a whole number from 1 to 1, but is 2.',
-    );
+    expect(() => split(rows(['a', 'b']), { count: 0 })).toThrow('`count` must be a whole number from 1, but is 0.');
     expect(() => split(rows(['a', 'b']), { fraction: 1 })).toThrow('`fraction` must be above 0 and below 1');
     expect(() => split(rows(['a', 'b']), {})).toThrow('`fraction` must be given, or `count`, and not both');
   });

@@ -21,9 +21,16 @@ function target<Example>({ fraction, count }: SplitOptions<Example>, rows: numbe
     throw badOption('fraction', 'given, or `count`, and not both', fraction);
   if (fraction !== undefined && !(fraction > 0 && fraction < 1))
     throw badOption('fraction', 'above 0 and below 1', fraction);
-  if (count !== undefined && !(Number.isInteger(count) && count >= 1 && count < rows))
-    throw badOption('count', `a whole number from 1 to ${rows - 1}`, count);
-  return count ?? Math.max(1, Math.round((fraction as number) * rows));
+  if (count !== undefined && !(Number.isInteger(count) && count >= 1))
+    throw badOption('count', 'a whole number from 1', count);
+  const wanted = count ?? Math.max(1, Math.round((fraction as number) * rows));
+  if (wanted < rows) return wanted;
+  throw new DataError(`With ${wanted} of ${rows} rows held out, nothing is left to train on.`, {
+    code: 'cannot-split',
+    expected: `fewer than ${rows} rows to hold out`,
+    received: String(wanted),
+    remedy: rows > 1 ? `Hold out ${rows - 1} or fewer.` : 'Hold out none, or add rows.',
+  });
 }
 
 /**
