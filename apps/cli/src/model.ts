@@ -82,7 +82,7 @@ async function baseOf(adapter: string): Promise<string> {
   const text = await readFile(file, 'utf8').catch(() => undefined);
   if (text === undefined)
     throw new UsageError(`--adapter: \`${adapter}\` has no adapter_config.json, so it is no PEFT folder`);
-  const base = (JSON.parse(text) as { base_model_name_or_path?: unknown }).base_model_name_or_path;
+  const base = baseIn(text, file);
   const advice = 'give the folder of its base with `--model`';
   if (typeof base !== 'string' || base === '')
     throw new UsageError(`the adapter in \`${adapter}\` does not name its base: ${advice}`);
@@ -94,6 +94,14 @@ async function baseOf(adapter: string): Promise<string> {
       `the adapter in \`${adapter}\` names its base \`${base}\`, which is no model folder here: ${advice}`,
     );
   return found;
+}
+
+function baseIn(text: string, file: string): unknown {
+  try {
+    return (JSON.parse(text) as { base_model_name_or_path?: unknown } | null)?.base_model_name_or_path;
+  } catch (cause) {
+    throw new UsageError(`\`${file}\` is not JSON: ${(cause as Error).message}`);
+  }
 }
 
 export async function tokenizerAt(folder: string): Promise<Tokenizer> {

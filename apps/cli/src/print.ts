@@ -53,6 +53,10 @@ export class Terminal {
     this.#above(() => this.#io.stderr.write(`${text}\n`));
   }
 
+  warn(messages: readonly string[]): void {
+    for (const message of messages) this.note(`${this.noteColor.yellow('warning:')} ${message}`);
+  }
+
   /** As it stands, without a line's end: for help texts. */
   raw(text: string, stream: 'stdout' | 'stderr' = 'stdout'): void {
     this.#above(() => this.#io[stream].write(text));

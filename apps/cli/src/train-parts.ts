@@ -23,16 +23,14 @@ export function introduce(
   config: RunConfig,
   terminal: Terminal,
 ): void {
-  const { color, noteColor } = terminal;
-  const { modelType, parameters, trainedParameters, contextLength, unknownConfigKeys } = info;
+  const { color } = terminal;
+  const { modelType, parameters, trainedParameters, contextLength } = info;
   const trained = trainedParameters === parameters ? '' : `, ${grouped(trainedParameters)} trained`;
   const start = config.model.path ?? `new, from ${config.model.init}`;
   terminal.print(`${color.bold(`kelpie train ${objective.name}`)}  ${objective.title}`);
   const facts = `${modelType}, ${grouped(parameters)} parameters${trained}, context ${contextLength} tokens`;
   terminal.print(labelled(terminal, 'model', `${start}\n${facts}`));
-  const unused = unknownConfigKeys.length === 0 ? [] : [`not used of config.json: ${unknownConfigKeys.join(', ')}`];
-  for (const message of [...unused, ...unusual(objective, config, info)])
-    terminal.note(`${noteColor.yellow('warning:')} ${message}`);
+  terminal.warn([...info.warnings, ...unusual(objective, config, info)]);
 }
 
 export type Loaded = Example & { readonly prompt: string; readonly completion?: string };

@@ -81,7 +81,7 @@ export class Engine implements Policy {
       contextLength: opened.model.dimensions.contextLength,
       hash,
       referenceHash: opened.reference === undefined ? hash : hashWeights(opened.reference, arithmetic),
-      warnings: opened.warnings,
+      warnings: warningsOf(opened),
       unknownConfigKeys: opened.unknownKeys,
       threads,
     };
@@ -334,6 +334,10 @@ export class Engine implements Policy {
       });
     });
   }
+}
+
+function warningsOf({ unknownKeys, warnings }: OpenedModel): string[] {
+  return [...(unknownKeys.length === 0 ? [] : [`not used of config.json: ${unknownKeys.join(', ')}`]), ...warnings];
 }
 
 /**

@@ -75,6 +75,7 @@ async function generate(flags: Flags, { terminal, io }: Context): Promise<void> 
     ...(adapter !== undefined && { adapter }),
     ...(flags.threads !== undefined && { threads: flags.threads }),
   });
+  terminal.warn(policy.info.warnings);
   const ids = prompts.map((prompt) => encode(tokenizer, prompt, flags.chat === true));
   warnOfUnknown(prompts, ids, tokenizer, terminal);
   const { contextLength } = policy.info;

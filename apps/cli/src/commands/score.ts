@@ -65,6 +65,7 @@ async function score(flags: Flags, { terminal }: Context): Promise<void> {
     ...(flags.reference !== undefined && { reference: flags.reference }),
     ...(flags.threads !== undefined && { threads: flags.threads }),
   });
+  terminal.warn(policy.info.warnings);
   const { contextLength, vocabularySize } = policy.info;
   const source = { files, tokenizer, contextLength, vocabularySize };
   const dataset = await firstThatFits<{ examples: Example[] }, { examples: Example[] }>(
