@@ -11,7 +11,7 @@ import { tokenizerAt } from './model.js';
 import { grouped, type Terminal, wrap } from './print.js';
 import { labelled } from './progress.js';
 import { alphaOf, openOptions, requireRun, tokenizerFolder } from './start.js';
-import { introduce, type Loaded, loopOptions, readRows } from './train-parts.js';
+import { introduce, type Loaded, loopOptions, objectiveOptions, readRows } from './train-parts.js';
 
 /** Opens and reads all that a run would, says what it would do, and writes nothing. */
 export async function dryRun(
@@ -40,13 +40,15 @@ export async function dryRun(
   const steps = options.maxSteps ?? planned.steps;
   const told = `${steps} steps, ${planned.stepsPerEpoch} a pass over ${grouped(examples.length)} rows; ${grouped(heldout.length)} held out`;
   terminal.print(labelled(terminal, 'run', told));
+  const scoresReference = objective.needsOf(objectiveOptions(config)).reference.length > 0;
   const memory = memoryOf({
     shape: await modelShape(config.model.path ?? config.model.init!),
     parameters: policy.info.parameters,
     trainedParameters: policy.info.trainedParameters,
     adapter: config.lora.rank !== undefined || config.model.adapter !== undefined,
     copiesReference: config.lora.rank === undefined,
-    ...batchesOf(planned, { steps, examples, heldout, options }),
+    samples: options.samplePrompts > 0,
+    ...batchesOf(planned, { steps, examples, heldout, options, scoresReference }),
   });
   terminal.print(labelled(terminal, 'memory', memoryText(memory)));
   terminal.print(`\n${configText(objective, config, new Map([...origins, ...derived(config, policy)]), policy)}`);

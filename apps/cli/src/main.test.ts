@@ -235,6 +235,210 @@ describe('train', () => {
   });
 });
 
+describe('train with a config', () => {
+  const config = (name: string, text: string) => {
+    writeFileSync(at(name), text);
+    return at(name);
+  };
+  const run = () =>
+    config(
+      'run.yaml',
+      `objective: { name: dpo, beta: 0.5 }
+model: { path: ${at('base', 'model')}, threads: 1 }
+data: { files: ${at('pairs.jsonl')}, heldout: ${at('heldout.jsonl')} }
+training: { batchSize: 4, learningRate: 1e-4, sampleTokens: 8 }
+output: { folder: ${at('configured')} }
+`,
+    );
+
+  it('shows what would be done, and writes nothing', async () => {
+    const { code, out, err } = await kelpie(['train', '--config', run(), '--max-steps', '2', '--dry-run']);
+    expect(code, err).toBe(0);
+    expect(err).toBe('');
+    expect(existsSync(at('configured'))).toBe(false);
+    expect(out).toMatch(/^run +2 steps, 4 a pass over 16 rows; 6 held out\nmemory +about \d+ MB at the peak: process/m);
+    // The column of comments depends on the length of paths.
+    const shown = out.slice(out.indexOf('\nobjective:')).replaceAll(/ +# /g, '  # ');
+    expect(shown).toMatchInlineSnapshot(`
+      "
+      objective:
+        name: dpo  # ROOT/run.yaml:1:14
+        beta: 0.5  # ROOT/run.yaml:1:25
+        labelSmoothing: 0  # default
+        nllWeight: 0  # default
+        nllReduction: tokens  # default
+      model:
+        path: ROOT/base/model  # ROOT/run.yaml:2:10
+        tokenizer: ROOT/base/model  # the model's folder
+        threads: 1  # ROOT/run.yaml:2:51
+      data:
+        files: ROOT/pairs.jsonl  # ROOT/run.yaml:3:9
+        heldout: ROOT/heldout.jsonl  # ROOT/run.yaml:3:52
+        onBadRow: error  # default
+        maxLength: 128  # the model's context
+        scoreFrom: shared  # default
+      training:
+        learningRate: 0.0001  # ROOT/run.yaml:4:27
+        schedule: linear  # default
+        warmupSteps: 0  # default
+        batchSize: 4  # ROOT/run.yaml:4:13
+        microBatchTokens: 4096  # default
+        epochs: 1  # default
+        maxSteps: 2  # --max-steps
+        shuffle: true  # default
+        weightDecay: 0  # default
+        decay: matrices  # default
+        beta1: 0.9  # default
+        beta2: 0.999  # default
+        eps: 1e-8  # default
+        maxGradNorm: 1  # default
+        temperature: 1  # default
+        entropy: true  # default
+        evaluateEvery: 0  # default
+        saveEvery: 0  # default
+        keepCheckpoints: 2  # default
+        samplePrompts: 16  # default
+        sampleTokens: 8  # ROOT/run.yaml:4:47
+        seed: 0  # default
+        selfCheck: true  # default
+      output:
+        folder: ROOT/configured  # ROOT/run.yaml:5:11
+        merge: false  # default
+
+      row ROOT/pairs.jsonl:1
+        not scored           18 tokens  <bos> Last ·night ·at ·the ·cinema : ·"
+                                        Midnight ·Forest " , ·a ·comedy ·by ·Nadia
+                                        ·Rossi :
+        chosen, scored       35 tokens  ·The ·hero ·is ·irresistible . ·Also , ·the
+                                        ·lighting ·is ·very ·good ·and ·superb . ·I
+                                        ·adored ·the ·soundtrack , ·and ·I ·liked ·the
+                                        ·script . ·The ·pacing ·is ·superb ·and
+                                        ·really ·brisk . <eos>
+        rejected, scored     33 tokens  ·It ·is ·the ·third ·comedy ·by ·Rossi . ·I
+                                        ·loved ·the ·photography . ·Moreover , ·the
+                                        ·pacing ·is ·superb . ·However , ·there ·is
+                                        ·no ·doubt ·that ·the ·script ·is ·awful .
+                                        <eos>
+
+      row ROOT/pairs.jsonl:2
+        not scored           13 tokens  <bos> Review ·of ·the ·drama ·" Broken
+                                        ·Orchard " ·by ·Hugo ·Costa :
+        chosen, scored       26 tokens  ·To ·be ·fair , ·the ·script ·is ·not ·poor .
+                                        ·In ·my ·opinion , ·the ·rhythm ·impresses .
+                                        ·I ·would ·recommend ·it ·to ·anyone . <eos>
+        rejected, scored     31 tokens  ·The ·characters ·are ·dreadful ·and ·simply
+                                        ·hopeless . ·It ·tells ·of ·an ·old ·teacher
+                                        ·who ·leaves ·a ·house ·in ·the ·woods . ·I
+                                        ·would ·not ·recommend ·it ·to ·you . <eos>
+
+      dry run: nothing was trained, nothing written
+      "
+    `);
+  });
+
+  it('trains as the same flags do', async () => {
+    expect(await kelpie(['train', '--config', run(), '--max-steps', '2'])).toMatchObject({ code: 0 });
+    const flags = ['--learning-rate', '1e-4', '--beta', '0.5', '--max-steps', '2'];
+    expect(await kelpie([...dpoArgv(at('flagged')), ...flags])).toMatchObject({ code: 0 });
+    expect(weights(at('configured')).equals(weights(at('flagged')))).toBe(true);
+  });
+
+  it('lists what is wrong with place and nearest key', async () => {
+    const text = `extends: run.yaml\nobjective:\n  bta: 1\ntraining:\n  beta: 2\n`;
+    const { code, err } = await kelpie(['train', 'dpo', '-c', config('typo.yaml', text), '--set', 'model.pth=a']);
+    expect(code).toBe(2);
+    expect(err).toMatchInlineSnapshot(`
+      "error: ROOT/typo.yaml:3:3: \`objective.bta\`: unknown key; nearest: \`objective.beta\`, \`objective.nllWeight\`
+      ROOT/typo.yaml:5:3: \`training.beta\`: unknown key; nearest: \`objective.beta\`
+      --set model.pth=a: \`model.pth\`: unknown key; nearest: \`model.path\`, \`model.init\`
+      "
+    `);
+  });
+
+  it('warns of unusual values', async () => {
+    const argv = [
+      'train',
+      '--config',
+      run(),
+      '--dry-run',
+      '--out',
+      at('unusual'),
+      '--beta',
+      '20',
+      '--learning-rate',
+      '0.1',
+    ];
+    expect((await kelpie(argv)).err).toMatchInlineSnapshot(`
+      "warning: the learning rate 0.1 is outside what is usual for a model of this size, 1e-8 to 0.001: the model may fall apart
+      warning: beta 20 is outside what is usual for dpo, 0.01 to 1: the policy may hardly leave the reference
+      "
+    `);
+  });
+
+  it('takes one flag over the other of a file', async () => {
+    const argv = ['train', '--config', run(), '--dry-run', '--out', at('either')];
+    const { code, err } = await kelpie([...argv, '--heldout-fraction', '0.25']);
+    expect(code, err).toBe(0);
+    const both = ['--heldout', at('heldout.jsonl'), '--heldout-fraction', '0.25'];
+    expect((await kelpie([...argv, ...both])).err).toMatchInlineSnapshot(`
+      "error: --heldout-fraction: not together with --heldout: give one of the two
+      "
+    `);
+  });
+});
+
+describe('data check', () => {
+  it('says what is wrong, what it does and what to do, with exit code 0', async () => {
+    writeFileSync(
+      at('ill.jsonl'),
+      [...lines('pairs.jsonl', 3), ...lines('pairs.jsonl', 1), '{"prompt": "a"}'].join('\n'),
+    );
+    const { code, out } = await kelpie(['data', 'check', at('ill.jsonl'), '--model', at('base', 'model')]);
+    expect(code).toBe(0);
+    expect(out).toMatchInlineSnapshot(`
+      "data       ROOT/ill.jsonl: 5 rows, pairs
+                 4 of 5 rows can be trained on, as pairs
+                 368 tokens, 34.8 % of them prompts; with shared prompts computed once
+                   304
+                 the longer side wins in 75.0 % of the pairs, the shorter in 25.0 %
+
+      tokens                    least  median  90 %  99 %  most
+      prompt                       13      15    18    18    18
+      chosen                       26      34    35    35    35
+      rejected                     13      31    33    33    33
+      longest side with prompt     44      49    53    53    53
+
+      error: 1 of 5 (20.0 %) rows cannot be read as rows of this format: 2
+        missing-field
+        where  ROOT/ill.jsonl:5
+        does   Training stops before it begins, unless bad rows are to be dropped.
+        do     Mend them, or leave them out with \`--on-bad-row drop\`.
+
+      warning: 1 of 5 (20.0 %) rows are copies of earlier rows
+        where  ROOT/ill.jsonl:4
+        does   They weigh as often as they stand there, and are memorised first.
+        do     Keep one of each.
+      "
+    `);
+  });
+
+  it('gives JSON', async () => {
+    const { out } = await kelpie(['data', 'check', at('texts.jsonl'), '--json']);
+    expect(JSON.parse(out)).toMatchObject({ kind: 'text', rows: 24, unit: 'characters', findings: [] });
+  });
+
+  it.each([
+    [['data', 'check', at('nowhere.jsonl')], /^error: Cannot read ROOT\/nowhere.jsonl/],
+    [['data', 'check', at('texts.jsonl'), '--max-length', '8'], /^error: lengths are counted in tokens/],
+    [['data', 'check', at('texts.jsonl'), '--model', at('nowhere')], /^error: --model: there is no folder/],
+    [['data', 'check'], /^error: missing required argument `file`/],
+  ])('refuses %j', async (argv, message) => {
+    const { code, err } = await kelpie(argv);
+    expect(code).toBe(2);
+    expect(err).toMatch(message);
+  });
+});
+
 describe('generate', () => {
   const model = ['--model', at('base', 'model'), '--threads', '1', '--max-new-tokens', '6'];
 
@@ -356,7 +560,7 @@ describe('objectives', () => {
 
 describe('the command line', () => {
   it.each([
-    [['trian'], 'error: unknown command `trian`; nearest: `train`, `score`, `config` (`kelpie --help` lists them)\n'],
+    [['trian'], 'error: unknown command `trian`; nearest: `train`, `data`, `score` (`kelpie --help` lists them)\n'],
     [
       ['train', 'dpo', '--bta', '1'],
       'error: unknown option `--bta`; nearest: `--beta`, `--beta1`, `--beta2` (`kelpie train dpo --help` lists them)\n',
@@ -534,6 +738,15 @@ describe.skipIf(!built)('the built command (skipped until `npm run build`)', () 
 
   it('tells its version', () => {
     expect(spawn('--version')).toMatchObject({ status: 0, stdout: '0.1.0\n', stderr: '' });
+  });
+
+  it('estimates the memory of a run within 25 %', () => {
+    const argv = [...dpoArgv(at('measured')), '--learning-rate', '1e-4', '--max-steps', '3'];
+    const said = /about (\d+) MB at the peak/.exec(spawn(...argv, '--dry-run').stdout)?.[1];
+    expect(spawn(...argv).status).toBe(0);
+    const steps = rowsIn(readFileSync(at('measured', 'timing.jsonl'), 'utf8'));
+    const peak = Math.max(...steps.map(({ peak_rss_bytes: bytes = 0 }) => bytes)) / 1e6;
+    expect(Math.abs(Number(said) / peak - 1), `${said} MB said, ${peak} MB taken`).toBeLessThan(0.25);
   });
 
   it('ends with 2 at an error of the user', () => {

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { Command, type CommanderError } from '@commander-js/extra-typings';
 import { nearestNames } from '@kelpie/policy';
 import { addConfig } from './commands/config.js';
+import { addData } from './commands/data.js';
 import { addGenerate } from './commands/generate.js';
 import { addObjectives } from './commands/objectives.js';
 import { addScore } from './commands/score.js';
@@ -64,6 +65,7 @@ function programOf(context: Context): Command {
       `
 Examples:
   kelpie objectives
+  kelpie data check pairs.jsonl --model base
   kelpie train dpo --model base --data pairs.jsonl --out tuned
   kelpie train --config run.yaml --set training.epochs=2 --dry-run
   kelpie generate --model tuned/model --prompt "My review:"
@@ -71,6 +73,7 @@ Examples:
 
 ${'`kelpie COMMAND --help` tells more; `kelpie train OBJECTIVE --help` has the options of one objective.'}`,
     ) as unknown as Command;
+  addData(program, context);
   addTrain(program, context);
   addGenerate(program, context);
   addScore(program, context);

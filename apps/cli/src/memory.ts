@@ -8,8 +8,8 @@ import type { TrainOptions } from '@kelpie/runner';
 export interface ModelShape {
   readonly hidden: number;
   readonly intermediate: number;
-  /** Matrices of the MLP that read the hidden states: 2 where one gates the other. */
-  readonly gates: 1 | 2;
+  /** Values of the MLP's width that a token has at once: more where the activation is several operators. */
+  readonly wide: number;
   readonly layers: number;
   readonly heads: number;
   readonly kvHeads: number;
@@ -35,6 +35,9 @@ export interface MemoryOptions {
   readonly copiesReference: boolean;
   readonly training: BatchShape;
   readonly evaluation: BatchShape;
+  /** Of the reference's pass over all rows. */
+  readonly reference: BatchShape;
+  readonly samples: boolean;
 }
 
 /** An estimate of the peak of resident memory, by what takes it. */
@@ -59,7 +62,7 @@ export async function modelShape(place: string): Promise<ModelShape> {
   return {
     hidden,
     intermediate: of(gpt2 ? 4 * hidden : 11008, 'n_inner', 'intermediate_size'),
-    gates: gpt2 ? 1 : 2,
+    wide: !gpt2 ? 2 : /new|tanh|fast/.test(String(raw.activation_function ?? 'gelu_new')) ? 5 : 2,
     layers: of(gpt2 ? 12 : 32, 'n_layer', 'num_hidden_layers'),
     heads,
     kvHeads: gpt2 ? heads : of(heads, 'num_key_value_heads'),
@@ -76,13 +79,22 @@ type Trees = readonly { readonly tree: TokenTree }[];
 /** The largest micro-batches of a run. */
 export function batchesOf(
   planned: Plan,
-  run: { readonly steps: number; readonly examples: Trees; readonly heldout: Trees; readonly options: TrainOptions },
-): Pick<MemoryOptions, 'training' | 'evaluation'> {
-  const { steps, examples, heldout, options } = run;
+  run: {
+    readonly steps: number;
+    readonly examples: Trees;
+    readonly heldout: Trees;
+    readonly options: TrainOptions;
+    /** Whether the reference scores all rows before the first step. */
+    readonly scoresReference: boolean;
+  },
+): Pick<MemoryOptions, 'training' | 'evaluation' | 'reference'> {
+  const { steps, examples, heldout, options, scoresReference } = run;
   const training: BatchShape[] = [];
   for (let step = 0; step < Math.min(steps, planned.stepsPerEpoch) && training.length < LOOKED_AT; step++)
     training.push(...planned.at(step).microBatches.map((indices) => laidOut(indices.map((i) => examples[i]!.tree))));
-  return { training: largest(training), evaluation: largest(wholePasses(heldout, options)) };
+  const evaluation = largest(wholePasses(heldout, options));
+  const reference = largest(scoresReference ? wholePasses(examples, options) : []);
+  return { training: largest(training), evaluation, reference };
 }
 
 /** Rows that are scored all at once, sorted by length. */
@@ -119,44 +131,60 @@ const MB = 1e6;
 const LOGITS_AT_ONCE = 2 ** 25;
 
 /**
- * How often each thing is in memory at the peak, fitted to peak resident sizes of runs with 0.66, 0.79 and 10.3 million
- * parameters, vocabularies of 490, 2,048 and 8,192 and micro-batches of 1,000 to 4,000 tokens (llama, float32).
+ * How often each thing is in memory at the peak, fitted to the peak resident sizes of runs with 0.02 to 39 million
+ * parameters (llama, and one GPT-2), vocabularies of 490 to 8,192, micro-batches of 500 to 4,000 tokens, full and LoRA,
+ * float32, two threads. Deviations of that fit: up to 15 %.
  */
 const times = {
   /** Node with two threads, ONNX Runtime, the command, tokenizer and rows. */
-  baseline: 310 * MB,
-  /** Results of products that the forward pass keeps: in its arena, and as the outputs handed to the backward pass. */
-  kept: 2,
-  /** Attention matrices in the arenas of the scoring, the forward and the backward session, which never give back. */
-  attention: 12.4,
-  /** And of every layer, where the backward pass computes them again. */
-  attentionPerLayer: 1.7,
-  /** [scored, vocabulary]: logits, their softmax, the reference's and their gradients, in two sessions. */
-  logits: 8,
+  baseline: 165 * MB,
+  /** Outputs that are used up and that Node has not collected yet: of this many micro-batches, but not beyond the limit. */
+  uncollected: 8,
+  uncollectedAtMost: 120 * MB,
+  /** The sessions that complete prompts. */
+  sampling: 25 * MB,
   /** Gradients on their way, and weights as ONNX Runtime turns them for its products. */
-  passing: 4.5,
+  passing: 3.6,
+  /** Results of products, kept by the forward pass for the backward pass. */
+  kept: 1.6,
+  /** Attention matrices in the arenas of the scoring, the forward and the backward session, which never give back. */
+  attention: 9.5,
+  /** And of every layer, where the backward pass computes them again. */
+  attentionPerLayer: 1.8,
+  /** [scored, vocabulary]: logits, their softmax, the reference's and their gradients, in three sessions. */
+  logits: 17,
+  /** Of those, what scoring the reference alone takes. */
+  referenceLogits: 0.6,
 } as const;
 
 /** What a run takes at its peak, within a quarter. */
 export function memoryOf(options: MemoryOptions): Memory {
-  const { shape, parameters, trainedParameters, adapter, copiesReference, training, evaluation } = options;
-  const { hidden, intermediate, gates, layers, heads, kvHeads, headDim, vocabulary } = shape;
+  const { shape, parameters, trainedParameters, adapter, copiesReference, training, evaluation, reference } = options;
+  const { hidden, intermediate, wide, layers, heads, kvHeads, headDim, vocabulary } = shape;
   const trained = FLOAT * trainedParameters;
   const whole = FLOAT * (adapter ? parameters + trainedParameters : parameters);
-  // Of a token in a layer: queries, keys, values, their mixture, both outputs, and what goes into the MLP.
-  const keptOfToken = layers * (2 * (heads + kvHeads) * headDim + 2 * hidden + gates * intermediate);
-  const squares = heads * Math.max(training.squares, evaluation.squares);
-  const logits = Math.min(LOGITS_AT_ONCE, vocabulary * Math.max(training.scored, evaluation.scored));
+  // Of a token in a layer: queries, keys, values, their mixture, both outputs, and what the MLP makes. An adapter's
+  // products stand beside those of the weights.
+  const keptOfToken =
+    layers * (2 * (heads + kvHeads) * headDim + 2 * hidden + wide * intermediate) * (adapter ? 1.75 : 1);
+  const keptBytes = FLOAT * keptOfToken * training.slots;
+  const squares = heads * FLOAT * Math.max(training.squares, evaluation.squares, reference.squares);
+  const scored = Math.max(training.scored, evaluation.scored, times.referenceLogits * reference.scored);
+  const logits = Math.min(LOGITS_AT_ONCE, vocabulary * scored);
   const parts = [
-    { label: 'process', bytes: times.baseline },
+    { label: 'process', bytes: times.baseline + (options.samples ? times.sampling : 0) },
     { label: 'weights', bytes: whole },
     ...(copiesReference ? [{ label: 'reference', bytes: trained }] : []),
     { label: 'gradients', bytes: trained },
     { label: "AdamW's moments", bytes: 2 * trained },
-    { label: 'kept activations', bytes: times.kept * FLOAT * keptOfToken * training.slots },
-    { label: 'attention', bytes: (times.attention + times.attentionPerLayer * layers) * FLOAT * squares },
+    { label: 'kept activations', bytes: times.kept * keptBytes },
+    {
+      label: 'attention',
+      bytes: times.attention * squares + times.attentionPerLayer * heads * FLOAT * layers * training.squares,
+    },
     { label: 'logits', bytes: times.logits * FLOAT * logits },
-    { label: 'copies on the way', bytes: times.passing * whole },
+    { label: 'uncollected', bytes: Math.min(times.uncollectedAtMost, times.uncollected * keptBytes) },
+    { label: 'copies on the way', bytes: times.passing * FLOAT * parameters },
   ];
   return { parts, bytes: parts.reduce((sum, { bytes }) => sum + bytes, 0) };
 }

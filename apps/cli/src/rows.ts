@@ -81,7 +81,7 @@ function loadOptions(
 
 const isList = (columns: NonNullable<RowFlags['columns']>): columns is readonly string[] => Array.isArray(columns);
 
-function columnsOf(columns: NonNullable<RowFlags['columns']>): Record<string, string> {
+export function columnsOf(columns: NonNullable<RowFlags['columns']>): Record<string, string> {
   if (!isList(columns)) return { ...columns };
   return Object.fromEntries(
     columns.map((pair) => {

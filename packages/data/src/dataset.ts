@@ -1,7 +1,7 @@
 import { type Sequence, type TokenTree, treeOf } from '@kelpie/policy';
-import { detectFormat, formatNamed, sampleRows } from './detect.js';
 import { badOption, badRows, DataError, type Problem, type Reason, type Where } from './error.js';
-import { type RawRow, readRows } from './read.js';
+import { fileRows } from './file-rows.js';
+import type { RawRow } from './read.js';
 import { countTokens, type DataReport, hashTrees } from './report.js';
 import type { CompletionRow, Format, JsonObject, PairRow, Row, RowKind } from './row.js';
 import { type Rendered, render } from './template.js';
@@ -117,30 +117,6 @@ function requireOptions({ options: { files, maxLength, onBadRow = 'error' }, tru
   if (!['error', 'drop'].includes(onBadRow)) throw badOption('onBadRow', 'error or drop', onBadRow);
 }
 
-function renamed(value: JsonObject, columns: Readonly<Record<string, string>>): JsonObject {
-  const result: Record<string, unknown> = { ...value };
-  for (const from of Object.values(columns)) delete result[from];
-  for (const [to, from] of Object.entries(columns)) if (value[from] !== undefined) result[to] = value[from];
-  return result;
-}
-
-interface FileRows {
-  readonly format: Format | undefined;
-  readonly rows: readonly RawRow[];
-}
-
-async function readFile(file: string, { options, kinds }: Recipe): Promise<FileRows> {
-  const { columns = {}, signal, format } = options;
-  const rows: RawRow[] = [];
-  for await (const raw of readRows(file, { signal }))
-    rows.push('value' in raw ? { ...raw, value: renamed(raw.value, columns) } : raw);
-  if (!rows.some((raw) => 'value' in raw)) return { rows, format: undefined };
-  return {
-    rows,
-    format: format === undefined ? detectFormat(rows.slice(0, sampleRows), kinds) : formatNamed(format, kinds),
-  };
-}
-
 function sameIds([a, b]: readonly Sequence[]): boolean {
   return a !== undefined && b !== undefined && a.ids.length === b.ids.length && a.ids.every((id, i) => id === b.ids[i]);
 }
@@ -227,7 +203,7 @@ async function load(recipe: Recipe): Promise<Dataset<Ready>> {
   const examples: Ready[] = [];
   const sources: { file: string; format: string; rows: number }[] = [];
   for (const file of files) {
-    const { rows, format } = await readFile(file, recipe);
+    const { rows, format } = await fileRows(file, recipe.kinds, recipe.options);
     sources.push({ file, format: format?.name ?? 'none', rows: rows.length });
     for (const raw of rows) {
       signal?.throwIfAborted();

@@ -1,4 +1,5 @@
 export * from './batches.js';
+export { type CheckOptions, checkData, type DataCheck, type Spread } from './check.js';
 export * from './dataset.js';
 export * from './detect.js';
 export {
@@ -10,6 +11,7 @@ export {
   type Reason,
   type Where,
 } from './error.js';
+export type { Finding, FindingCode, Severity } from './findings.js';
 export * from './formats/index.js';
 export * from './read.js';
 export { countTokens, type DataReport, hashTrees, reportText, type TokenCounts } from './report.js';

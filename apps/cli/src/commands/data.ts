@@ -1,0 +1,101 @@
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { type Command, Option } from '@commander-js/extra-typings';
+import { checkData, formats, type Truncation, truncations } from '@kelpie/data';
+import { checkText } from '../check-text.js';
+import type { Context } from '../context.js';
+import { UsageError } from '../exit.js';
+import { countFlag, unset } from '../flags.js';
+import { requireFolder, tokenizerAt } from '../model.js';
+import { columnsOf } from '../rows.js';
+
+interface Flags {
+  readonly model?: string;
+  readonly tokenizer?: string;
+  readonly maxLength?: number;
+  readonly format?: string;
+  readonly columns?: readonly string[];
+  readonly truncation?: string;
+  readonly json?: boolean;
+}
+
+export function addData(program: Command, context: Context): void {
+  const data = program
+    .command('data')
+    .summary('look at rows before training on them')
+    .description('Looks at rows before they are trained on.')
+    .helpCommand(false);
+  const command = data
+    .command('check')
+    .summary('what is wrong with rows, what it does, what to do about it')
+    .description(
+      'Reads rows as training would: lengths, duplicates, empty and identical sides, truncation, what a preference may be for. Says of each finding what it does to training and what to do about it.',
+    )
+    .argument('<file...>', 'pairs, prompts with completions, or text; .jsonl, .ndjson or .json, also .gz')
+    .addHelpText(
+      'after',
+      `
+Examples:
+  kelpie data check pairs.jsonl                     the text alone
+  kelpie data check pairs.jsonl --model base        also tokens, and the context of the model
+  kelpie data check a.jsonl b.jsonl --tokenizer base --max-length 512 --json`,
+    );
+  const flags = [
+    new Option('-m, --model <folder>', 'of the model to train: its tokenizer and context'),
+    new Option('--tokenizer <folder>', 'where the tokenizer is'),
+    unset(countFlag('--max-length <n>', 'tokens of a row at most', 2), "the model's context"),
+    unset(new Option('--truncation <rule>', 'of rows that are too long').choices(truncations), 'as in training'),
+    unset(
+      new Option('--format <name>', 'how the rows are laid out').choices([...formats.keys()].sort()),
+      'found by their columns',
+    ),
+    new Option('--columns <name=column...>', 'columns under other names: prompt=question'),
+    new Option('--json', 'as JSON'),
+  ];
+  for (const flag of flags) command.addOption(flag);
+  command.action((files, given) => check(files, given as unknown as Flags, context));
+}
+
+async function check(files: readonly string[], flags: Flags, { terminal }: Context): Promise<void> {
+  const { model, format, columns, truncation, json } = flags;
+  if (model !== undefined) requireFolder(model, '--model');
+  const folder = flags.tokenizer ?? model;
+  const tokenizer = folder === undefined ? undefined : await tokenizerAt(folder);
+  const limits = model === undefined ? {} : await limitsOf(model);
+  const { contextLength = Number.MAX_SAFE_INTEGER, vocabularySize } = limits;
+  const { maxLength = contextLength } = flags;
+  if (maxLength > contextLength) {
+    throw new UsageError(`--max-length ${maxLength} is more than the model's context of ${contextLength} tokens`);
+  }
+  if (tokenizer === undefined && (flags.maxLength !== undefined || truncation !== undefined)) {
+    throw new UsageError(
+      'lengths are counted in tokens: name a folder with a tokenizer with `--model` or `--tokenizer`',
+    );
+  }
+  const result = await checkData({
+    files,
+    tokenizer,
+    maxLength,
+    vocabularySize,
+    format,
+    truncation: truncation as Truncation | undefined,
+    ...(columns && { columns: columnsOf(columns) }),
+  });
+  terminal.print(json ? JSON.stringify(result, null, 2) : checkText(result, terminal));
+}
+
+/** Of the config.json in a model's folder, without its weights; absent where it does not say. */
+async function limitsOf(model: string): Promise<{ contextLength?: number; vocabularySize?: number }> {
+  const file = join(model, 'config.json');
+  let config: Record<string, unknown>;
+  try {
+    config = JSON.parse(await readFile(file, 'utf8')) as Record<string, unknown>;
+  } catch (error) {
+    throw new UsageError(`--model: cannot read \`${file}\`: ${(error as Error).message}`, { cause: error });
+  }
+  const whole = (...names: string[]) =>
+    names.map((name) => config?.[name]).find((value): value is number => Number.isInteger(value));
+  const contextLength = whole('max_position_embeddings', 'n_positions');
+  const vocabularySize = whole('vocab_size');
+  return { ...(contextLength && { contextLength }), ...(vocabularySize && { vocabularySize }) };
+}
