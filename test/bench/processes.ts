@@ -9,13 +9,19 @@ export async function runForJson<T>(
   env: Readonly<Record<string, string>> = {},
 ): Promise<T> {
   const child = spawn(command, args, { env: { ...process.env, ...env }, stdio: ['ignore', 'pipe', 'pipe'] });
+  // Whoever stops the bench stops the one it waits for, which would slow down whatever is measured next.
+  const stop = (signal: NodeJS.Signals) => {
+    child.kill(signal);
+    process.exit(1);
+  };
+  process.once('SIGTERM', stop).once('SIGINT', stop);
   const [out, err]: [Buffer[], Buffer[]] = [[], []];
   child.stdout.on('data', (chunk: Buffer) => out.push(chunk));
   child.stderr.on('data', (chunk: Buffer) => err.push(chunk));
   const code = await new Promise<number | null>((resolve, reject) => {
     child.on('error', reject);
     child.on('close', resolve);
-  });
+  }).finally(() => process.off('SIGTERM', stop).off('SIGINT', stop));
   const said = Buffer.concat(out).toString();
   const line = said.split('\n').findLast((line) => line.startsWith('{'));
   if (code !== 0 || line === undefined) {

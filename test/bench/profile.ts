@@ -19,7 +19,7 @@ type Shapes = readonly Readonly<Record<string, readonly number[]>>[];
 interface ProfileEvent {
   readonly cat?: string;
   readonly name?: string;
-  /** Microseconds; `ts` since the session was made. */
+  /** Microseconds; `ts` since the profile began, which was somewhere within the making of the session. */
   readonly ts: number;
   readonly dur: number;
   readonly args?: {
@@ -42,8 +42,10 @@ export function readProfiles(
     const file = readdirSync(folder).find((name) => name.startsWith(`${i}_`));
     if (file === undefined) continue;
     const events = JSON.parse(readFileSync(join(folder, file), 'utf8')) as readonly ProfileEvent[];
+    const made = events.find(({ name }) => name === 'session_initialization');
+    const began = madeAt - ((made?.ts ?? 0) + (made?.dur ?? 0)) / 1000;
     for (const { cat, name, ts, dur, args } of events) {
-      if (cat !== 'Node' || !name?.endsWith('_kernel_time') || madeAt + ts / 1000 < from) continue;
+      if (cat !== 'Node' || !name?.endsWith('_kernel_time') || began + ts / 1000 < from) continue;
       const operator = args?.op_name ?? 'unknown';
       const key = `${part}/${operator}`;
       const { calls, ms, flops } = times.get(key) ?? { calls: 0, ms: 0, flops: 0 };

@@ -14,7 +14,7 @@ export type SessionPart = (typeof sessionParts)[number];
 export interface WatchedSession {
   readonly native: InferenceSession;
   readonly part: SessionPart;
-  /** `performance.now()` when it was asked for. */
+  /** `performance.now()` when it was there. */
   readonly madeAt: number;
 }
 
@@ -31,15 +31,16 @@ export class SessionWatch {
   constructor(profileFolder?: string) {
     const create = InferenceSession.create.bind(InferenceSession) as (...args: unknown[]) => Promise<InferenceSession>;
     const watched = async (...args: unknown[]) => {
-      const madeAt = performance.now();
+      const started = performance.now();
       const options = args.at(-1) as InferenceSession.SessionOptions;
       const profile = profileFolder && {
         enableProfiling: true,
         profileFilePrefix: `${profileFolder}/${this.sessions.length}`,
       };
       const native = await create(...args.slice(0, -1), { ...options, ...profile });
+      const madeAt = performance.now();
       this.#watch(native, madeAt);
-      if (!this.paused) this.making += performance.now() - madeAt;
+      if (!this.paused) this.making += madeAt - started;
       return native;
     };
     Object.assign(InferenceSession, { create: watched });

@@ -70,7 +70,10 @@ export async function run(args: readonly string[]): Promise<{ settings: Settings
   }
   const machine = `${machineText(settings.threads)}${torch === '' ? '' : `; torch ${torch}`}.`;
   const how = `Medians of ${settings.rounds} interleaved rounds, in brackets the range; each is a process of its own and takes the median of ${settings.own.repeats} steps after three. GFLOP/s by 6 N T + 12 L T² D over forward and backward pass; the best product is one of 2048 x 2048 in the same process.`;
-  return { settings, report: [machine, how, ...parts].join('\n\n') };
+  return {
+    settings,
+    report: [machine, how, ...('missing' in peer ? [`${peer.missing}.`] : []), ...parts].join('\n\n'),
+  };
 }
 
 function shapeOf(text: string): Dense {
