@@ -62,7 +62,7 @@ export async function modelShape(place: string): Promise<ModelShape> {
   return {
     hidden,
     intermediate: of(gpt2 ? 4 * hidden : 11008, 'n_inner', 'intermediate_size'),
-    wide: !gpt2 ? 2 : /new|tanh|fast/.test(String(raw.activation_function ?? 'gelu_new')) ? 5 : 2,
+    wide: !gpt2 ? 2 : /new|tanh|fast/.test(String(raw.activation_function ?? 'gelu_new')) ? 4 : 2,
     layers: of(gpt2 ? 12 : 32, 'n_layer', 'num_hidden_layers'),
     heads,
     kvHeads: gpt2 ? heads : of(heads, 'num_key_value_heads'),
@@ -133,7 +133,7 @@ const LOGITS_AT_ONCE = 2 ** 25;
 /**
  * How often each thing is in memory at the peak, fitted to the peak resident sizes of runs with 0.02 to 39 million
  * parameters (llama, and one GPT-2), vocabularies of 490 to 8,192, micro-batches of 500 to 4,000 tokens, full and LoRA,
- * float32, two threads. Deviations of that fit: up to 15 %.
+ * float32, two threads. Deviations: -7 to +14 %.
  */
 const times = {
   /** Node with two threads, ONNX Runtime, the command, tokenizer and rows. */
@@ -148,9 +148,11 @@ const times = {
   /** Results of products, kept by the forward pass for the backward pass. */
   kept: 1.6,
   /** Attention matrices in the arenas of the scoring, the forward and the backward session, which never give back. */
-  attention: 9.5,
+  attention: 8.5,
   /** And of every layer, where the backward pass computes them again. */
   attentionPerLayer: 1.8,
+  /** Values of one layer where nothing is kept: evaluations, and the reference's pass. */
+  scoring: 4,
   /** [scored, vocabulary]: logits, their softmax, the reference's and their gradients, in three sessions. */
   logits: 17,
   /** Of those, what scoring the reference alone takes. */
@@ -165,8 +167,9 @@ export function memoryOf(options: MemoryOptions): Memory {
   const whole = FLOAT * (adapter ? parameters + trainedParameters : parameters);
   // Of a token in a layer: queries, keys, values, their mixture, both outputs, and what the MLP makes. An adapter's
   // products stand beside those of the weights.
-  const keptOfToken =
-    layers * (2 * (heads + kvHeads) * headDim + 2 * hidden + wide * intermediate) * (adapter ? 1.75 : 1);
+  const inLayer = (values: number) => 2 * (heads + kvHeads) * headDim + 2 * hidden + values * intermediate;
+  const keptOfToken = layers * inLayer(wide) * (adapter ? 1.75 : 1);
+  const scoredSlots = Math.max(evaluation.slots, reference.slots);
   const keptBytes = FLOAT * keptOfToken * training.slots;
   const squares = heads * FLOAT * Math.max(training.squares, evaluation.squares, reference.squares);
   const scored = Math.max(training.scored, evaluation.scored, times.referenceLogits * reference.scored);
@@ -178,6 +181,7 @@ export function memoryOf(options: MemoryOptions): Memory {
     { label: 'gradients', bytes: trained },
     { label: "AdamW's moments", bytes: 2 * trained },
     { label: 'kept activations', bytes: times.kept * keptBytes },
+    { label: 'evaluation', bytes: times.scoring * FLOAT * inLayer(Math.min(2, wide)) * scoredSlots },
     {
       label: 'attention',
       bytes: times.attention * squares + times.attentionPerLayer * heads * FLOAT * layers * training.squares,
