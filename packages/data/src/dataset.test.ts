@@ -174,7 +174,7 @@ describe('preferences', () => {
     });
     const same = write('same.jsonl', lines([{ prompt: 'a', chosen: 'b', rejected: 'b' }]));
     const error = await failureOf<DataError>(loadPreferences({ ...options, files: [same], onBadRow: 'drop' }));
-    expect(error.message).toContain('No row can be used: 1 were read, and dropped as 1 same-completions.');
+    expect(error.message).toContain('No row can be used: 1 were read, and dropped as 1 same-completions:');
     for (const wrong of [{ files: [] }, { maxLength: 1 }, { maxLength: Number.NaN }])
       expect(await failureOf<DataError>(loadPreferences({ ...options, files: [same], ...wrong }))).toMatchObject({
         code: 'bad-option',

@@ -1,5 +1,5 @@
 import { type Sequence, type TokenTree, treeOf } from '@kelpie/policy';
-import { badOption, badRows, DataError, type Problem, type Reason, type Where } from './error.js';
+import { badOption, badRows, DataError, type Problem, problemLines, type Reason, type Where } from './error.js';
 import { fileRows } from './file-rows.js';
 import type { RawRow } from './read.js';
 import { countTokens, type DataReport, hashTrees } from './report.js';
@@ -185,11 +185,12 @@ function requireRows(kept: number, rows: number, rejects: Rejects, files: readon
   if (kept > 0) return;
   const reasons = [...rejects.counts].map(([reason, count]) => `${count} ${reason}`).join(', ');
   const first = files[0];
-  throw new DataError(`No row can be used: ${rows} were read${reasons === '' ? '' : `, and dropped as ${reasons}`}.`, {
+  const why = rejects.problems.length === 0 ? '.' : `, and dropped as ${reasons}:\n${problemLines(rejects.problems)}`;
+  throw new DataError(`No row can be used: ${rows} were read${why}`, {
     code: 'no-rows',
     expected: 'at least one row',
     received: `${rows} rows, none of use`,
-    remedy: rows === 0 ? `Check that ${files.join(', ')} are the files you mean.` : 'See `problems` for each row.',
+    remedy: rows === 0 ? `Check that ${files.join(', ')} are the files you mean.` : 'Mend these rows.',
     problems: rejects.problems,
     ...(first === undefined ? {} : { where: { file: first, line: 1 } }),
   });

@@ -89,14 +89,18 @@ export function problemText({ where, field, expected, received }: Problem): stri
 
 const shownProblems = 20;
 
-/** All bad rows of a load in one error: the first 20 in words, the others as a number. */
-export function badRows(problems: readonly Problem[], rows: number): DataError {
-  const bad = new Set(problems.map(({ where }) => `${where.file}:${where.line}`)).size;
+/** The first 20 in words, the others as a number. */
+export function problemLines(problems: readonly Problem[]): string {
   const lines = problems.slice(0, shownProblems).map((problem) => `  ${problemText(problem)}`);
   const rest = problems.length - lines.length;
-  if (rest > 0) lines.push(`  and ${rest} more`);
+  return [...lines, ...(rest > 0 ? [`  and ${rest} more`] : [])].join('\n');
+}
+
+/** All bad rows of a load in one error. */
+export function badRows(problems: readonly Problem[], rows: number): DataError {
+  const bad = new Set(problems.map(({ where }) => `${where.file}:${where.line}`)).size;
   const first = problems[0];
-  return new DataError(`${bad} of ${rows} rows cannot be used:\n${lines.join('\n')}`, {
+  return new DataError(`${bad} of ${rows} rows cannot be used:\n${problemLines(problems)}`, {
     code: 'bad-rows',
     expected: first?.expected ?? '',
     received: first?.received ?? '',

@@ -51,7 +51,7 @@ export async function loadWeights(folder: string, model: Model, dtype: Arithmeti
     const more = problems.length > 20 ? `\n  and ${problems.length - 20} more` : '';
     throw new KelpieError(`the weights do not fit config.json:\n${shown.join('\n')}${more}`, {
       code: 'weights',
-      where: { folder },
+      where: source.files.length === 1 ? { file: source.files[0]! } : { folder },
     });
   }
 
@@ -63,7 +63,7 @@ export async function loadWeights(folder: string, model: Model, dtype: Arithmeti
     if (bad >= 0) {
       throw new KelpieError(`weight ${bad} is ${data[bad]}: the checkpoint is damaged`, {
         code: 'weights-not-finite',
-        where: { folder, tensor: name },
+        where: { file: held.get(file)!.file, tensor: file },
       });
     }
     weights.set(name, { shape, data });
