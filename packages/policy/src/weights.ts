@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { totalmem } from 'node:os';
 import type { Model } from './architecture.js';
 import { KelpieError } from './errors.js';
 import { readSafetensors } from './files/safetensors.js';
@@ -78,6 +79,14 @@ function isTiedCopy(name: string, model: Model): boolean {
 
 /** Seeded initial weights; each tensor has a stream of its own, so that the order of parameters does not matter. */
 export function initialWeights(model: Model, dtype: Arithmetic, seed: number): Weights {
+  const numbers = model.parameters.reduce((sum, { shape }) => sum + sizeOf(shape), 0);
+  const bytes = numbers * (dtype === 'float64' ? 8 : 4);
+  if (bytes > totalmem()) {
+    throw new KelpieError(
+      `the config asks for ${numbers} parameters, ${Math.ceil(bytes / 2 ** 30)} GiB; this machine has ${Math.floor(totalmem() / 2 ** 30)}: make the model smaller`,
+      { code: 'config-value' },
+    );
+  }
   return new Map(
     model.parameters.map((parameter) => [
       parameter.name,

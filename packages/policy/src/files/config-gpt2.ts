@@ -1,7 +1,16 @@
 import { z } from 'zod';
 import { type Activation, parseActivation } from './activations.js';
 import type { RawConfig } from './config-file.js';
-import { baseShape, type ConfigBase, checkKeys, count, epsilon, failConfig, storedDtype } from './config-keys.js';
+import {
+  baseShape,
+  type ConfigBase,
+  checkKeys,
+  count,
+  epsilon,
+  failConfig,
+  layerCount,
+  storedDtype,
+} from './config-keys.js';
 
 export interface Gpt2Config extends ConfigBase {
   readonly modelType: 'gpt2';
@@ -26,7 +35,7 @@ const schema = z.looseObject({
   vocab_size: count.default(50257),
   n_positions: count.default(1024),
   n_embd: count.default(768),
-  n_layer: count.default(12),
+  n_layer: layerCount.default(12),
   n_head: count.default(12),
   n_inner: count.nullish(),
   activation_function: z.string().default('gelu_new'),

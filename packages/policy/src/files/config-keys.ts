@@ -16,6 +16,8 @@ export interface ConfigBase {
 }
 
 export const count = z.int().positive();
+/** Far above what there is: each layer costs memory before its weights are looked for. */
+export const layerCount = count.max(1000);
 export const epsilon = z.number().positive();
 /** Any whole number: the library takes ids outside the vocabulary, and -1 is how some files write "none". */
 const tokenId = z.int();

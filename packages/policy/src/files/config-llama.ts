@@ -9,6 +9,7 @@ import {
   count,
   epsilon,
   failConfig,
+  layerCount,
   offByDefault,
   storedDtype,
 } from './config-keys.js';
@@ -38,7 +39,7 @@ const schema = z.looseObject({
   vocab_size: count.default(32000),
   hidden_size: count.default(4096),
   intermediate_size: count.default(11008),
-  num_hidden_layers: count.default(32),
+  num_hidden_layers: layerCount.default(32),
   num_attention_heads: count.default(32),
   num_key_value_heads: count.nullish(),
   head_dim: count.nullish(),

@@ -29,11 +29,14 @@ export function prepareTokenizer(
   file: string,
 ): PreparedTokenizer {
   const { model } = json;
-  if (!isJsonObject(model) || model.vocab === undefined) {
-    throw new KelpieError('expected `model` with a `vocab`, as the tokenizers library writes it', {
-      code: 'tokenizer',
-      where: { file, key: 'model' },
-    });
+  if (!isJsonObject(model) || !isVocabulary(model.vocab)) {
+    throw new KelpieError(
+      'expected `model` with a `vocab` from texts to ids, or of [text, score], as the tokenizers library writes it',
+      {
+        code: 'tokenizer',
+        where: { file, key: 'model.vocab' },
+      },
+    );
   }
   const listed: unknown = json.added_tokens ?? [];
   if (!Array.isArray(listed) || !listed.every(isAddedToken)) {
@@ -42,6 +45,7 @@ export function prepareTokenizer(
       where: { file, key: 'added_tokens' },
     });
   }
+  requirePatterns(json, file);
   const added: AddedToken[] = listed.map((token) => ({ ...token, special: token.special === true }));
   const vocabulary = idsOf(model.vocab);
   const contents = new Set(added.map((token) => token.content));
@@ -64,6 +68,7 @@ export function prepareTokenizer(
     if (isJsonObject(token) && typeof token.content === 'string') add(token.content, token, Number(id));
   }
   for (const content of special) add(content, { special: true, normalized: false });
+  requireDense([...vocabulary, ...added.map(({ content, id }) => [content, id] as const)], file);
   return {
     normalizer: null,
     pre_tokenizer: null,
@@ -90,8 +95,54 @@ export function engineConfig(
 }
 
 function isAddedToken(value: unknown): value is AddedToken {
-  return isJsonObject(value) && typeof value.content === 'string' && Number.isSafeInteger(value.id);
+  return isJsonObject(value) && typeof value.content === 'string' && isId(value.id);
 }
+
+/** The Rust library's ids have 32 bits. */
+function isId(value: unknown): boolean {
+  return Number.isInteger(value) && (value as number) >= 0 && (value as number) < 2 ** 32;
+}
+
+/** The engine makes a table up to the largest id: one wild id would take all memory. */
+function requireDense(tokens: readonly (readonly [string, number])[], file: string): void {
+  const limit = Math.max(2 ** 20, 4 * tokens.length);
+  const wild = tokens.find(([, id]) => !(id < limit));
+  if (wild === undefined) return;
+  throw new KelpieError(`expected ids below ${limit} for ${tokens.length} tokens, got ${wild[1]}`, {
+    code: 'tokenizer',
+    where: { file, token: wild[0] },
+  });
+}
+
+function isVocabulary(value: unknown): boolean {
+  if (!Array.isArray(value)) return isJsonObject(value) && Object.values(value).every(isId);
+  return value.every((entry) => Array.isArray(entry) && typeof entry[0] === 'string' && typeof entry[1] === 'number');
+}
+
+/** The engine takes a pattern that it does not know for none, and so cuts text otherwise. */
+function requirePatterns(json: JsonObject, file: string): void {
+  const visit = (value: unknown, key: string): void => {
+    if (typeof value !== 'object' || value === null) return;
+    for (const [name, inner] of Object.entries(value)) {
+      const at = key === '' ? name : `${key}.${name}`;
+      if (name === 'pattern' && !isPattern(inner)) {
+        throw new KelpieError('expected a `pattern` with a `Regex` or a `String`', {
+          code: 'tokenizer',
+          where: { file, key: at },
+        });
+      }
+      visit(inner, at);
+    }
+  };
+  for (const key of engineParts) visit(json[key], key);
+}
+
+function isPattern(value: unknown): boolean {
+  return isJsonObject(value) && [value.Regex, value.String].some((text) => typeof text === 'string');
+}
+
+/** The parts that may be left out. */
+export const engineParts = ['normalizer', 'pre_tokenizer', 'post_processor', 'decoder'] as const;
 
 /** Ids by text: of an object, or of Unigram's list of [text, score]. */
 function idsOf(vocabulary: unknown): Map<string, number> {

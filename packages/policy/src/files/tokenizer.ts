@@ -6,7 +6,7 @@ import { KelpieError, messageOf } from '../errors.js';
 import { type ChatMessage, type ChatOptions, type ChatTemplate, readChatTemplate } from './chat-template.js';
 import { readGenerationConfig, type SpecialTokenIds, specialTokenIds } from './generation-config.js';
 import { isJsonObject, type JsonObject, readJsonFile } from './json.js';
-import { engineConfig, prepareTokenizer, repairAddedTokens } from './tokenizer-engine.js';
+import { engineConfig, engineParts, prepareTokenizer, repairAddedTokens } from './tokenizer-engine.js';
 
 export interface EncodeOptions {
   /** What the post-processor of tokenizer.json adds, usually a begin token. Default true. */
@@ -74,6 +74,17 @@ export async function openTokenizer(folder: string): Promise<Tokenizer> {
   const engine = startEngine(prepared, engineConfig(prepared, config, special), file);
   const repaired = repairAddedTokens(engine);
   const vocabulary = engine.get_vocab();
+  const ofEngine = <Result>(use: () => Result): Result => {
+    try {
+      return use();
+    } catch (error) {
+      throw new KelpieError(`the tokenizer fails at this text: ${messageOf(error)}`, {
+        code: 'tokenizer',
+        where: { file, key: 'model' },
+        cause: error,
+      });
+    }
+  };
   const idOf = (role: (typeof roles)[number]): number | undefined => {
     const text = special[`${role}_token`];
     return text === undefined ? undefined : engine.token_to_id(text);
@@ -88,11 +99,13 @@ export async function openTokenizer(folder: string): Promise<Tokenizer> {
 
   return {
     encode: (text, { addSpecialTokens = true } = {}) => {
-      const ids: (number | undefined)[] = engine.encode(text, { add_special_tokens: addSpecialTokens }).ids;
+      const ids: (number | undefined)[] = ofEngine(
+        () => engine.encode(text, { add_special_tokens: addSpecialTokens }).ids,
+      );
       if (!ids.every((id) => id !== undefined)) {
         throw new KelpieError('the text holds what the vocabulary lacks, and there is no unknown token', {
           code: 'tokenizer-unknown',
-          where: { file },
+          where: { file, key: 'model.vocab' },
         });
       }
       return ids;
@@ -102,11 +115,11 @@ export async function openTokenizer(folder: string): Promise<Tokenizer> {
         if (Number.isInteger(id) && id >= 0) continue;
         throw new KelpieError(`expected ids, whole numbers from 0, got ${id}`, {
           code: 'tokenizer-id',
-          where: { file },
+          where: { file, key: 'model.vocab' },
         });
       }
       const kept = ids.filter((id) => tokenText(id) !== undefined && !(skipSpecialTokens && specialIds.has(id)));
-      return kept.length === 0 ? '' : engine.decode(kept);
+      return kept.length === 0 ? '' : ofEngine(() => engine.decode(kept));
     },
     vocabularySize: size,
     ...optional('bosTokenId', idOf('bos') ?? ofModel.bosTokenId),
@@ -165,14 +178,34 @@ function textOf(token: unknown): string | undefined {
 
 function startEngine(json: JsonObject, config: JsonObject, file: string): Engine {
   try {
-    return new Engine(json, config);
+    return tried(json, config);
   } catch (error) {
     throw new KelpieError(`the tokenizer cannot be built: ${messageOf(error)}`, {
       code: 'tokenizer',
-      where: { file },
+      where: { file, key: culprit(json, config) },
       cause: error,
     });
   }
+}
+
+/** The engine reads some of its file only when it is first used. */
+function tried(json: JsonObject, config: JsonObject): Engine {
+  const engine = new Engine(json, config);
+  const ids: (number | undefined)[] = engine.encode('a b', { add_special_tokens: true }).ids;
+  engine.decode([...ids.filter((id) => id !== undefined), 0]);
+  return engine;
+}
+
+/** The part without which the tokenizer could be built. */
+function culprit(json: JsonObject, config: JsonObject): string {
+  const builds = (part: string) => {
+    try {
+      return tried({ ...json, [part]: null }, config) !== undefined;
+    } catch {
+      return false;
+    }
+  };
+  return engineParts.find(builds) ?? 'model';
 }
 
 function requireTemplate(template: ChatTemplate | undefined, folder: string): ChatTemplate {
