@@ -1,0 +1,186 @@
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { Worker } from 'node:worker_threads';
+import { loadPreferences } from '@kelpie/data';
+import { Engine, openTokenizer, type Tokenizer } from '@kelpie/policy';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { pairLines, pick, random, Scratch, seedOf, tinyModel, tokenizerFolder } from './fixture.js';
+import { mutateBytes, mutateJson } from './mutate.js';
+import { putTogether, takeApart } from './tensors.js';
+
+const count = Number(process.env.KELPIE_FUZZ ?? 2000);
+const seed = seedOf();
+const only = process.env.KELPIE_FUZZ_CASE;
+const scratch = new Scratch();
+afterAll(() => scratch.remove());
+
+/** The longest that one file may take to be read or refused. */
+const limitMs = 2000;
+/** What one file may take in memory, beside a multiple of its size. */
+const limitBytes = 64 * 2 ** 20;
+
+interface Target {
+  /** The file that is spoilt. */
+  readonly file: string;
+  readonly mutate: (next: () => number) => Buffer;
+  readonly read: () => Promise<unknown>;
+  /** Files that an error may name: the spoilt one, or one that it contradicts. */
+  readonly names?: readonly string[];
+}
+
+interface Verdict {
+  refused: number;
+  readonly bad: string[];
+}
+
+/** Memory outside the heap and in it. Garbage counts, so it is only looked at coarsely. */
+const inUse = () => {
+  const { heapUsed, arrayBuffers } = process.memoryUsage();
+  return heapUsed + arrayBuffers;
+};
+
+/** Errors that are of no one field, or list several in their text. */
+const ofWholeFile = ['json', 'safetensors-header', 'weights', 'bad-rows', 'no-rows'];
+
+/** What an error must be: one of ours, which names the file and, within the file, what is wrong. */
+function complaintOf(error: unknown, names: readonly string[]): string | undefined {
+  if (!(error instanceof Error) || !['KelpieError', 'DataError', 'UsageError'].includes(error.name)) {
+    return `not one of ours: ${error instanceof Error ? error.stack : error}`;
+  }
+  if (!names.some((name) => error.message.includes(name))) return `names no file: ${error.message}`;
+  const { code, where = {} } = error as { code?: string; where?: object };
+  const fields = ['key', 'tensor', 'token', 'line'].some((field) => field in where);
+  return fields || ofWholeFile.includes(code ?? '') ? undefined : `names no field: ${error.message}`;
+}
+
+/** Of the case that runs: its number, and when it began. Read by a thread that ends a process that hangs. */
+const heart = new Float64Array(new SharedArrayBuffer(16));
+const watchdog = new Worker(
+  `const { workerData: { heart, limitMs, seed } } = require('node:worker_threads');
+  setInterval(() => {
+    const [number, began] = heart;
+    if (began === 0 || Date.now() - began < 10 * limitMs) return;
+    require('node:fs').writeSync(2, 'fuzz: case ' + number + ' of seed ' + seed + ' hangs\\n');
+    process.kill(process.pid, 'SIGKILL');
+  }, 1000);`,
+  { eval: true, workerData: { heart, limitMs, seed } },
+);
+afterAll(() => watchdog.terminate());
+
+async function fuzz(name: string, { file, mutate, read, names = [file] }: Target): Promise<Verdict> {
+  const verdict: Verdict = { refused: 0, bad: [] };
+  const good = readFileSync(file);
+  console.log(`fuzz ${name}: seed ${seed}, ${count} mutations`);
+  for (let i = 0; i < count && verdict.bad.length < 10; i++) {
+    if (only !== undefined && Number(only) !== i) continue;
+    const bytes = mutate(random(seed + i * 7919));
+    writeFileSync(file, bytes);
+    heart.set([i, Date.now()]);
+    const before = inUse();
+    const began = performance.now();
+    let complaint: string | undefined;
+    try {
+      await read();
+    } catch (error) {
+      verdict.refused++;
+      complaint = complaintOf(error, names);
+    }
+    const ms = performance.now() - began;
+    const grown = inUse() - before;
+    if (ms > limitMs) complaint ??= `took ${Math.round(ms)} ms`;
+    if (grown > limitBytes + 50 * bytes.length) complaint ??= `took ${Math.round(grown / 2 ** 20)} MiB`;
+    if (complaint !== undefined) {
+      verdict.bad.push(`case ${i} of seed ${seed} (${bytes.length} bytes): ${complaint}`);
+      if (only !== undefined) console.log(bytes.toString('utf8').slice(0, 3000));
+    }
+  }
+  heart.set([0, 0]);
+  writeFileSync(file, good);
+  console.log(`fuzz ${name}: ${verdict.refused} of ${count} refused`);
+  return verdict;
+}
+
+/** Of a JSON file, most mutations keep to JSON: else few would get behind its parser. */
+function jsonOrBytes(good: Buffer, next: () => number): Buffer {
+  if (next() < 0.25) return mutateBytes(good, next);
+  return Buffer.from(JSON.stringify(mutateJson(JSON.parse(good.toString()), next)) ?? '');
+}
+
+const timeout = Math.max(120_000, count * 100);
+
+describe('fuzz', () => {
+  const model = scratch.at('model');
+  let tokenizer: Tokenizer;
+  const open = async () => {
+    const policy = await Engine.open({ model, threads: 1 });
+    await policy.dispose();
+  };
+
+  beforeAll(async () => {
+    await tinyModel(model);
+    tokenizer = await openTokenizer(tokenizerFolder);
+  });
+
+  it('safetensors', { timeout }, async () => {
+    const file = join(model, 'model.safetensors');
+    const good = readFileSync(file);
+    const parts = takeApart(file);
+    const mutate = (next: () => number) => {
+      if (next() < 0.4) return mutateBytes(good, next);
+      const header = mutateJson(parts.header, next);
+      const length = next() < 0.15 ? BigInt(Math.floor(2 ** (next() * 63))) : undefined;
+      return putTogether({ header, data: parts.data }, length);
+    };
+    const { bad, refused } = await fuzz('safetensors', { file, mutate, read: open });
+    expect(bad.join('\n')).toBe('');
+    expect(refused).toBeGreaterThan(count / 2);
+  });
+
+  it('config.json', { timeout }, async () => {
+    const file = join(model, 'config.json');
+    const good = readFileSync(file);
+    const names = [file, join(model, 'model.safetensors')];
+    const mutate = (next: () => number) => jsonOrBytes(good, next);
+    const { bad, refused } = await fuzz('config.json', { file, mutate, read: open, names });
+    expect(bad.join('\n')).toBe('');
+    expect(refused).toBeGreaterThan(count / 4);
+  });
+
+  it('tokenizer.json', { timeout }, async () => {
+    const folder = scratch.at('tokenizer');
+    mkdirSync(folder);
+    for (const name of readdirSync(tokenizerFolder)) {
+      writeFileSync(join(folder, name), readFileSync(join(tokenizerFolder, name)));
+    }
+    const file = join(folder, 'tokenizer.json');
+    const good = readFileSync(file);
+    const text = 'Last night at the cinema: "Midnight Forest", a comedy. <eos> 🦊\n';
+    const read = async () => {
+      const opened = await openTokenizer(folder);
+      opened.decode(opened.encode(text));
+      opened.decode(opened.encode(''), { skipSpecialTokens: true });
+    };
+    const mutate = (next: () => number) => jsonOrBytes(good, next);
+    const { bad, refused } = await fuzz('tokenizer.json', { file, mutate, read });
+    expect(bad.join('\n')).toBe('');
+    expect(refused).toBeGreaterThan(count / 20);
+  });
+
+  it('JSONL', { timeout }, async () => {
+    const lines = pairLines(4);
+    const file = scratch.write('pairs.jsonl', lines.join('\n'));
+    const good = readFileSync(file);
+    const read = () => loadPreferences({ files: [file], tokenizer, maxLength: 128, vocabularySize: 490 });
+    const mutate = (next: () => number) => {
+      if (next() < 0.4) return mutateBytes(good, next);
+      const at = Math.floor(next() * lines.length);
+      const spoilt = JSON.stringify(mutateJson(JSON.parse(lines[at]!), next)) ?? '';
+      return Buffer.from(
+        lines.map((line, i) => (i === at ? spoilt : line)).join(pick(next, ['\n', '\n', '\r\n', '\n\n'])),
+      );
+    };
+    const { bad, refused } = await fuzz('JSONL', { file, mutate, read });
+    expect(bad.join('\n')).toBe('');
+    expect(refused).toBeGreaterThan(count / 4);
+  });
+});
