@@ -2,8 +2,11 @@ import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { loadPreferences } from '@kelpie/data';
+import { dpo } from '@kelpie/objectives';
 import { Engine, openTokenizer, type Tokenizer } from '@kelpie/policy';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { readConfig } from '../../apps/cli/src/config/read.js';
+import { resolveConfig } from '../../apps/cli/src/config/resolve.js';
 import { pairLines, pick, random, Scratch, seedOf, tinyModel, tokenizerFolder } from './fixture.js';
 import { mutateBytes, mutateJson } from './mutate.js';
 import { putTogether, takeApart } from './tensors.js';
@@ -48,6 +51,8 @@ function complaintOf(error: unknown, names: readonly string[]): string | undefin
     return `not one of ours: ${error instanceof Error ? error.stack : error}`;
   }
   if (!names.some((name) => error.message.includes(name))) return `names no file: ${error.message}`;
+  // Its fields are in the text: `file:line:column: key`.
+  if (error.name === 'UsageError' && /:\d+:\d+: /.test(error.message)) return undefined;
   const { code, where = {} } = error as { code?: string; where?: object };
   const fields = ['key', 'tensor', 'token', 'line'].some((field) => field in where);
   return fields || ofWholeFile.includes(code ?? '') ? undefined : `names no field: ${error.message}`;
@@ -183,4 +188,77 @@ describe('fuzz', () => {
     expect(bad.join('\n')).toBe('');
     expect(refused).toBeGreaterThan(count / 4);
   });
+
+  it('YAML configs', { timeout }, async () => {
+    const file = scratch.write('run.yaml', yaml);
+    const read = async () => resolveConfig(dpo, readConfig(file));
+    const mutate = (next: () => number) => {
+      if (next() < 0.4) return mutateBytes(Buffer.from(yaml), next);
+      if (next() < 0.5) return Buffer.from(JSON.stringify(mutateJson(config, next), null, 2) ?? '');
+      const lines = yaml.split('\n');
+      const at = Math.floor(next() * lines.length);
+      return Buffer.from(lines.toSpliced(at, Math.floor(next() * 2), pick(next, yamlLines)).join('\n'));
+    };
+    const { bad, refused } = await fuzz('YAML configs', { file, mutate, read });
+    expect(bad.join('\n')).toBe('');
+    expect(refused).toBeGreaterThan(count / 4);
+  });
 });
+
+const config = {
+  objective: { name: 'dpo', beta: 0.2, labelSmoothing: 0.1 },
+  model: { path: 'base', threads: 2 },
+  lora: { rank: 8, targets: ['q_proj', 'v_proj'] },
+  data: { files: ['a.jsonl', 'b.jsonl'], columns: { prompt: 'question' }, maxLength: 100 },
+  training: { learningRate: 1e-5, epochs: 2, shuffle: false, schedule: 'cosine' },
+  output: { folder: 'out', merge: true },
+};
+
+const yaml = `# A run.
+objective:
+  name: dpo
+  beta: 0.2
+model: { path: base, threads: 2 }
+lora: &lora
+  rank: 8
+  targets: [q_proj, v_proj]
+data:
+  files: # two
+    - a.jsonl
+    - b.jsonl
+  columns:
+    prompt: "question"
+training:
+  learningRate: 1e-5
+  shuffle: false
+  schedule: 'cosine'
+output:
+  folder: >-
+    out
+`;
+
+/** Lines that YAML has a meaning for. */
+const yamlLines = [
+  '---',
+  '...',
+  '%YAML 1.1',
+  'a: &a [x, x, x]',
+  'b: &b [*a, *a, *a, *a, *a, *a, *a, *a, *a]',
+  'lora: *lora',
+  'lora: *nowhere',
+  '<<: *lora',
+  '  beta: !!binary aGVsbG8=',
+  '  beta: !!float .nan',
+  '  beta: .inf',
+  '  beta: 0x10',
+  '  beta: 1_000',
+  '  ? [a, b]\n  : c',
+  '\tbeta: 1',
+  'extends: run.yaml',
+  'extends: [nowhere.yaml, /dev/null]',
+  'objective: { name: dpo, name: sft }',
+  '  __proto__: 1',
+  'constructor: { prototype: 1 }',
+  '  ~: 1',
+  '[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[',
+];
