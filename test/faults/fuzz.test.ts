@@ -51,8 +51,8 @@ function complaintOf(error: unknown, names: readonly string[]): string | undefin
     return `not one of ours: ${error instanceof Error ? error.stack : error}`;
   }
   if (!names.some((name) => error.message.includes(name))) return `names no file: ${error.message}`;
-  // Its fields are in the text: `file:line:column: key`.
-  if (error.name === 'UsageError' && /:\d+:\d+: /.test(error.message)) return undefined;
+  // Its fields are in the text, `file:line:column: key`; bytes that are no UTF-8 are of no field.
+  if (error.name === 'UsageError' && /:\d+:\d+: |^--config: cannot read /.test(error.message)) return undefined;
   const { code, where = {} } = error as { code?: string; where?: object };
   const fields = ['key', 'tensor', 'token', 'line'].some((field) => field in where);
   return fields || ofWholeFile.includes(code ?? '') ? undefined : `names no field: ${error.message}`;
