@@ -13,7 +13,7 @@ import { exitCodes } from '../exit.js';
 import { countFlag, flagsOf, numberFlag, unset } from '../flags.js';
 import { threadsFlag, tokenizerAt, tokenizerFlag } from '../model.js';
 import { offlineObjectives } from '../offline-objectives.js';
-import { shellQuote, type Terminal } from '../print.js';
+import { type Io, shellQuote } from '../print.js';
 import { labelled, Progress } from '../progress.js';
 import { rowFlags } from '../rows.js';
 import { openOptions, requireRun, tokenizerFolder } from '../start.js';
@@ -226,15 +226,14 @@ async function train(
     stopping.done();
   }
   if (result.stopped) sayHowToGoOn(result, context);
-  else
-    conclude(result, { config, saved: join(out, 'model'), prompt: firstPrompt(heldout[0] ?? examples[0]) }, terminal);
+  else conclude(result, { config, saved: join(out, 'model'), prompt: firstPrompt(heldout[0] ?? examples[0]) }, context);
 }
 
-function sayHowToGoOn({ step, steps }: OfflineResult, { terminal, argv, leaveWith }: Context): void {
+function sayHowToGoOn({ step, steps }: OfflineResult, { terminal, io, argv, leaveWith }: Context): void {
   const again = argv.includes('--resume') ? argv : [...argv, '--resume'];
   const said =
     step > 0 ? `stopped after step ${step} of ${steps}; to go on:` : 'stopped before the first step; to begin:';
-  terminal.print(`\n${said}\n  ${command(again)}`);
+  terminal.print(`\n${said}\n  ${command(again, io)}`);
   leaveWith(exitCodes.interrupted);
 }
 
@@ -244,14 +243,16 @@ interface Ending {
   readonly prompt: string;
 }
 
-function conclude({ verdict }: OfflineResult, { config, saved, prompt }: Ending, terminal: Terminal): void {
+function conclude({ verdict }: OfflineResult, { config, saved, prompt }: Ending, { terminal, io }: Context): void {
   const divergence = config.model.init === undefined;
   if (verdict !== undefined) terminal.print(`\n${verdictText(verdict, terminal, { divergence })}`);
   terminal.print(`\n${labelled(terminal, 'saved', saved)}`);
-  terminal.print(`${terminal.color.dim('try it')}\n  ${command(tryIt(saved, config, prompt))}`);
+  terminal.print(`${terminal.color.dim('try it')}\n  ${command(tryIt(saved, config, prompt), io)}`);
 }
 
-const command = (argv: readonly string[]): string => `kelpie ${argv.map(shellQuote).join(' ')}`;
+/** What to type; npm, which started this one, finds a command that is not on the path. */
+const command = (argv: readonly string[], { env }: Io): string =>
+  `${env.npm_command === undefined ? '' : 'npx '}kelpie ${argv.map(shellQuote).join(' ')}`;
 
 function tryIt(saved: string, { model, lora, output }: RunConfig, prompt: string): string[] {
   const peft = (lora.rank !== undefined || model.adapter !== undefined) && !output.merge;
