@@ -74,9 +74,9 @@ export interface Running {
 /** The built command as a process of its own; `shell` runs before it, in the same process. */
 export function start(argv: readonly string[], { shell }: { readonly shell?: string } = {}): Running {
   const command = [process.execPath, bin, ...argv];
-  // As typed in a shell: npm, which may run these tests, is not seen.
-  const { npm_command: _, ...shell } = process.env;
-  const options = { env: { ...shell, NO_COLOR: '1' }, stdio: 'pipe' } as const;
+  // As typed by hand: npm, which may run these tests, is not seen.
+  const { npm_command: _, ...env } = process.env;
+  const options = { env: { ...env, NO_COLOR: '1' }, stdio: 'pipe' } as const;
   const child =
     shell === undefined
       ? spawn(command[0]!, command.slice(1), options)
