@@ -107,7 +107,7 @@ export interface OpenOptions {
   readonly threads?: number;
   /**
    * What the forward pass keeps for the backward pass: results of matrix `products` (default), or `nothing`, which takes
-   * a third more time and less memory.
+   * less memory and, on larger models, a sixth more time.
    */
   readonly keep?: 'products' | 'nothing';
   /**
