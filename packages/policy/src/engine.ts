@@ -1,5 +1,6 @@
 import { availableParallelism } from 'node:os';
 import type { Model } from './architecture.js';
+import { checkSampling, checkScoring, checkTrees } from './checks.js';
 import { sample } from './decode.js';
 import { KelpieError, nearestNames } from './errors.js';
 import { layOut } from './layout.js';
@@ -9,11 +10,10 @@ import type { FloatArray, Weights } from './parameters.js';
 import { type Forward, Passes, type Variant, zerosLike } from './passes.js';
 import { scores as knownScores } from './score.js';
 import { readState, writeState } from './state.js';
-import type { TokenTree } from './tree.js';
+import { flatten, unpack } from './token-scores.js';
 import type {
   AdamWOptions,
   Completion,
-  Cotangents,
   OpenOptions,
   Policy,
   PolicyInfo,
@@ -92,7 +92,7 @@ export class Engine implements Policy {
   }
 
   async score(request: ScoreRequest & { readonly of?: 'policy' | 'reference' }): Promise<TokenScores> {
-    this.#check(request);
+    checkScoring(request, this.#model);
     const layout = layOut(request.trees, this.#model);
     const variant = request.of === 'reference' ? this.#referenceVariant() : this.#policy;
     const forward = await this.#passes.forward(layout, variant);
@@ -105,7 +105,7 @@ export class Engine implements Policy {
   }
 
   async vjp(request: ScoreRequest): Promise<Vjp> {
-    this.#check(request);
+    checkScoring(request, this.#model);
     const layout = layOut(request.trees, this.#model);
     const forward = await this.#passes.forward(layout, this.#policy, { keep: true });
     const reference = await this.#referenceOf(request.scores, forward);
@@ -138,7 +138,11 @@ export class Engine implements Policy {
     ids: readonly number[],
     { of = 'policy' }: { readonly of?: 'policy' | 'reference' } = {},
   ): Promise<FloatArray> {
-    this.#checkIds([{ trunk: [], branches: [{ ids, scoreFrom: ids.length }] }], this.#model.dimensions.contextLength);
+    checkTrees(
+      [{ trunk: [], branches: [{ ids, scoreFrom: ids.length }] }],
+      this.#model,
+      this.#model.dimensions.contextLength,
+    );
     // A token behind the end, which is predicted and takes no slot, leaves a slot to every one of these.
     const tree = { trunk: [], branches: [{ ids: [...ids, 0], scoreFrom: ids.length }] };
     const layout = { ...layOut([tree], this.#model, [ids.length]), sources: Int32Array.from(ids.keys()) };
@@ -200,8 +204,9 @@ export class Engine implements Policy {
   }
 
   async sample(request: SampleRequest, { signal }: { readonly signal?: AbortSignal } = {}): Promise<Completion[]> {
-    this.#checkIds(
+    checkTrees(
       request.prompts.map((ids) => ({ trunk: [], branches: [{ ids, scoreFrom: ids.length }] })),
+      this.#model,
       this.#model.dimensions.contextLength,
     );
     checkSampling(request);
@@ -281,59 +286,6 @@ export class Engine implements Policy {
     const { hidden } = await this.#passes.forward(layout, variant);
     return { hidden, weights: variant.weights };
   }
-
-  #check({ trees, scores, temperature = 1 }: ScoreRequest): void {
-    if (trees.length === 0) throw new KelpieError('expected at least one tree, got none', { code: 'empty-batch' });
-    if (scores.length === 0 || new Set(scores).size < scores.length) {
-      throw new KelpieError(`expected each score once and at least one, got [${scores.join(', ')}]`, {
-        code: 'scores',
-      });
-    }
-    for (const name of scores) {
-      if (!(name in knownScores)) {
-        throw new KelpieError(`no score \`${name}\`; there are ${Object.keys(knownScores).join(', ')}`, {
-          code: 'unknown-score',
-        });
-      }
-    }
-    if (!(temperature > 0))
-      throw new KelpieError(`temperature must be above 0, got ${temperature}`, { code: 'temperature' });
-    this.#checkIds(trees);
-  }
-
-  /** @param longest of sequences over learned positions: one more than those, as the last token is only predicted. */
-  #checkIds(trees: readonly TokenTree[], longest = this.#model.dimensions.contextLength + 1): void {
-    const { vocabularySize } = this.#model.dimensions;
-    trees.forEach(({ trunk, branches }, tree) => {
-      const fail = (message: string, where: Record<string, number> = {}): never => {
-        throw new KelpieError(message, { code: 'token-row', where: { tree, ...where } });
-      };
-      const check = (ids: readonly number[]) => {
-        for (const id of ids) {
-          if (!Number.isInteger(id) || id < 0 || id >= vocabularySize) {
-            fail(
-              `token id ${id} is not in the vocabulary of ${vocabularySize}: does the tokenizer belong to this model?`,
-            );
-          }
-        }
-      };
-      check(trunk);
-      branches.forEach(({ ids, scoreFrom }, branch) => {
-        check(ids);
-        const length = trunk.length + ids.length;
-        if (length === 0) fail('the sequence is empty', { branch });
-        if (!Number.isInteger(scoreFrom) || scoreFrom < 1)
-          fail(`scoring starts at position ${scoreFrom}; the first token has no prediction, so it must be at least 1`, {
-            branch,
-          });
-        if (this.#model.rotary === undefined && length > longest) {
-          fail(`${length} tokens do not fit the model's learned positions, which hold ${longest}: truncate`, {
-            branch,
-          });
-        }
-      });
-    });
-  }
 }
 
 function warningsOf({ unknownKeys, warnings }: OpenedModel): string[] {
@@ -371,78 +323,4 @@ function decaying(decay: Required<AdamWOptions>['decay'], { trained, model }: Op
     model.parameters.filter(({ kind }) => kind === 'norm' || kind === 'bias').map(({ name }) => name),
   );
   return new Set(trained.filter((name) => !spared.has(name)));
-}
-
-function checkSampling(request: SampleRequest): void {
-  const { completions = 1, maxNewTokens, temperature = 1, topK = 0, topP = 1, minP = 0 } = request;
-  const rules: [name: string, value: number, holds: boolean, expected: string][] = [
-    ['completions', completions, Number.isInteger(completions) && completions >= 1, 'a whole number of at least 1'],
-    ['maxNewTokens', maxNewTokens, Number.isInteger(maxNewTokens) && maxNewTokens >= 0, 'a whole number of at least 0'],
-    [
-      'temperature',
-      temperature,
-      temperature >= 0 && temperature < Number.POSITIVE_INFINITY,
-      'at least 0 (0 is greedy)',
-    ],
-    ['topK', topK, Number.isInteger(topK) && topK >= 0, 'a whole number of at least 0 (0 is off)'],
-    ['topP', topP, topP > 0 && topP <= 1, 'above 0 and at most 1'],
-    ['minP', minP, minP >= 0 && minP <= 1, 'from 0 to 1'],
-  ];
-  for (const [name, value, holds, expected] of rules) {
-    if (!holds)
-      throw new KelpieError(`\`${name}\` must be ${expected}, got ${value}`, {
-        code: 'sampling',
-        where: { option: name },
-      });
-  }
-}
-
-/** Scores of the scored list -> [rows, tokens], left-aligned. */
-function unpack(counts: readonly number[], flat: ReadonlyMap<ScoreName, Float64Array>): TokenScores {
-  const rows = counts.length;
-  const tokens = counts.reduce((n, count) => Math.max(n, count), 0);
-  const completionMask = new Uint8Array(rows * tokens);
-  const out: { [Name in ScoreName]?: Float64Array } = {};
-  for (const name of flat.keys()) out[name] = new Float64Array(rows * tokens);
-  let from = 0;
-  counts.forEach((count, row) => {
-    completionMask.fill(1, row * tokens, row * tokens + count);
-    for (const [name, values] of flat) out[name]!.set(values.subarray(from, from + count), row * tokens);
-    from += count;
-  });
-  return { rows, tokens, completionMask, ...out };
-}
-
-/** Cotangents [rows, tokens] -> the scored list. */
-function flatten(counts: readonly number[], scores: TokenScores, cotangents: Cotangents): Map<ScoreName, Float64Array> {
-  const { rows, tokens } = scores;
-  const out = new Map<ScoreName, Float64Array>();
-  const scored = counts.reduce((a, b) => a + b, 0);
-  for (const [name, values] of Object.entries(cotangents) as [ScoreName, Float64Array | undefined][]) {
-    if (values === undefined) continue;
-    if (scores[name] === undefined) {
-      throw new KelpieError(`a cotangent of \`${name}\` came, which was not among the scores asked for`, {
-        code: 'cotangent-unasked',
-      });
-    }
-    if (values.length !== rows * tokens) {
-      throw new KelpieError(
-        `the cotangent of \`${name}\` has ${values.length} entries, the scores have ${rows} x ${tokens}`,
-        { code: 'cotangent-shape' },
-      );
-    }
-    const flat = new Float64Array(scored);
-    let from = 0;
-    counts.forEach((count, row) => {
-      flat.set(values.subarray(row * tokens, row * tokens + count), from);
-      from += count;
-    });
-    const bad = flat.findIndex((x) => !Number.isFinite(x));
-    if (bad >= 0)
-      throw new KelpieError(`the cotangent of \`${name}\` is ${flat[bad]} at scored token ${bad}`, {
-        code: 'cotangent-not-finite',
-      });
-    out.set(name, flat);
-  }
-  return out;
 }
