@@ -95,10 +95,6 @@ export class Builder {
     return this.#values.has(name);
   }
 
-  get nodeCount(): number {
-    return this.#nodes.length;
-  }
-
   /** Names of nodes made inside carry the prefix: an error then says where in the model it happened. */
   scope<T>(name: string, body: () => T): T {
     this.#scopes.push(name);

@@ -102,7 +102,6 @@ function pull(
       {
         node,
         attributes: plain(node.attributes),
-        opset: 1,
         inputs,
         outputs: outputsOf(g, node),
         dy,

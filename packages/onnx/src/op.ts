@@ -22,7 +22,6 @@ export interface InferContext {
 export interface VjpContext {
   readonly node: Node;
   readonly attributes: Attributes;
-  readonly opset: number;
   /** undefined = optional input that is absent. */
   readonly inputs: readonly (Value | undefined)[];
   /** In their places; an output that is absent is a hole. */

@@ -82,7 +82,6 @@ export class Engine implements Policy {
       hash,
       referenceHash: opened.reference === undefined ? hash : hashWeights(opened.reference, arithmetic),
       warnings: warningsOf(opened),
-      unknownConfigKeys: opened.unknownKeys,
       threads,
     };
   }

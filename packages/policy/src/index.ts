@@ -1,5 +1,5 @@
 export { Engine } from './engine.js';
-export { KelpieError, nearestNames } from './errors.js';
+export { KelpieError, messageOf, nearestNames } from './errors.js';
 export { makeFolder, writeError } from './files/system-errors.js';
 export { openTokenizer, type Tokenizer } from './files/tokenizer.js';
 export { modelTypes } from './model-folder.js';

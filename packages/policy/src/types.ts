@@ -165,7 +165,5 @@ export interface PolicyInfo {
   readonly referenceHash: string;
   /** What was read and left aside, in sentences: keys without effect here, dropout that is not applied. */
   readonly warnings: readonly string[];
-  /** Keys of config.json that mean nothing here and were not used. */
-  readonly unknownConfigKeys: readonly string[];
   readonly threads: number;
 }
