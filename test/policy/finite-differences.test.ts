@@ -159,7 +159,7 @@ test.each(tinyModels.filter(({ name }) => /default|tied|gpt2$/.test(name)))(
           return [name, Float64Array.from({ length: scored }, () => next() - 0.5)] as const;
         }),
       );
-      const dHidden = await passes.scoreVjp(forward, cotangents, weights, gradients, options);
+      const { dHidden } = await passes.scoreVjp(forward, cotangents, weights, gradients, options);
       results.push([...scores.values(), dHidden, gradients.get(model.headWeight)!.data]);
       await passes.sessions.dispose();
     }

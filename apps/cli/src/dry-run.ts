@@ -1,6 +1,7 @@
 import { plan } from '@kelpie/data';
 import type { Objective } from '@kelpie/objectives';
 import { openPolicy, type Policy, type Tokenizer } from '@kelpie/policy';
+import { withBudget } from '@kelpie/runner';
 import { stringify } from 'yaml';
 import { type Origin, originText } from './config/entry.js';
 import type { Resolved } from './config/resolve.js';
@@ -27,7 +28,7 @@ export async function dryRun(
   terminal.status('');
   introduce(objective, policy, config, terminal);
   const { examples, heldout } = await readRows(objective, { config, data, policy, tokenizer }, terminal);
-  const options = loopOptions(config);
+  const options = withBudget(loopOptions(config), policy.info, [...examples, ...heldout]);
   const planned = plan({
     examples,
     rowsPerStep: options.batchSize,
@@ -51,19 +52,28 @@ export async function dryRun(
     ...batchesOf(planned, { steps, examples, heldout, options, scoresReference }),
   });
   terminal.print(labelled(terminal, 'memory', memoryText(memory)));
-  terminal.print(`\n${configText(objective, config, new Map([...origins, ...derived(config, policy)]), policy)}`);
+  const filled: Readonly<Record<string, unknown>> = {
+    'model.tokenizer': tokenizerFolder(config),
+    'model.threads': policy.info.threads,
+    'data.maxLength': policy.info.contextLength,
+    'lora.alpha': alphaOf(config.lora),
+    'lora.targets': 'all-linear',
+    'training.microBatchTokens': options.microBatchTokens,
+  };
+  terminal.print(`\n${configText(objective, config, new Map([...origins, ...derived(config, policy)]), filled)}`);
   for (const example of examples.slice(0, 2)) terminal.print(`\n${preview(example, tokenizer, terminal)}`);
   terminal.print(`\n${terminal.color.dim('dry run: nothing was trained, nothing written')}`);
 }
 
 /** Values that no key gives and the model decides on. */
-function derived({ model, lora, data }: RunConfig, { info }: Pick<Policy, 'info'>): [string, Origin][] {
+function derived({ model, lora, data, training }: RunConfig, { info }: Pick<Policy, 'info'>): [string, Origin][] {
   const from = (key: string, value: unknown, text: string): [string, Origin][] =>
     value === undefined ? [[key, { kind: 'derived', from: text }]] : [];
   return [
     ...from('model.tokenizer', model.tokenizer, "the model's folder"),
     ...from('model.threads', model.threads, 'one a core'),
     ...from('data.maxLength', data.maxLength, "the model's context"),
+    ...from('training.microBatchTokens', training.microBatchTokens, "the model's size, the longest row"),
     ...(lora.rank === undefined || info.contextLength === 0
       ? []
       : [
@@ -78,15 +88,8 @@ function configText(
   objective: Objective,
   config: RunConfig,
   origins: ReadonlyMap<string, Origin>,
-  { info }: Pick<Policy, 'info'>,
+  filled: Readonly<Record<string, unknown>>,
 ): string {
-  const filled: Readonly<Record<string, unknown>> = {
-    'model.tokenizer': tokenizerFolder(config),
-    'model.threads': info.threads,
-    'data.maxLength': info.contextLength,
-    'lora.alpha': alphaOf(config.lora),
-    'lora.targets': 'all-linear',
-  };
   const lines = [...keysOf(objective)].flatMap(([section, keys]) => {
     const values = (config as unknown as Record<string, Record<string, unknown>>)[section]!;
     const own = keys.flatMap((key) => {

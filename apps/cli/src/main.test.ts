@@ -282,7 +282,7 @@ output: { folder: ${at('configured')} }
         schedule: linear  # default
         warmupSteps: 0  # default
         batchSize: 4  # ROOT/run.yaml:4:13
-        microBatchTokens: 4096  # default
+        microBatchTokens: 4096  # the model's size, the longest row
         epochs: 1  # default
         maxSteps: 2  # --max-steps
         shuffle: true  # default
@@ -668,9 +668,10 @@ describe('the command line', () => {
                                     its peak (default: 0)
         --batch-size <n>            rows of one optimizer step: pairs, for preferences
                                     (default: 32)
-        --micro-batch-tokens <n>    tokens computed at once at most, padding included.
-                                    Decides on memory, not on the result (default:
-                                    4096)
+        --micro-batch-tokens <n>    tokens computed at once at most, padding included;
+                                    decides on memory, not on the result. Without it
+                                    4096, from 10 million parameters on 1024, or the
+                                    longest row if that is more
         --micro-batch-rows <n>      rows computed at once at most
         --epochs <n>                passes over the data (default: 1)
         --max-steps <n>             stops after this many steps; passes are added as

@@ -74,6 +74,7 @@ export async function modelShape(place: string): Promise<ModelShape> {
 /** Micro-batches whose sizes are looked at, at most: a pass over most data. */
 const LOOKED_AT = 4096;
 
+type Caps = Pick<TrainOptions, 'microBatchRows'> & { readonly microBatchTokens: number };
 type Trees = readonly { readonly tree: TokenTree }[];
 
 /** The largest micro-batches of a run. */
@@ -83,7 +84,7 @@ export function batchesOf(
     readonly steps: number;
     readonly examples: Trees;
     readonly heldout: Trees;
-    readonly options: TrainOptions;
+    readonly options: Caps;
     /** Whether the reference scores all rows before the first step. */
     readonly scoresReference: boolean;
   },
@@ -98,7 +99,7 @@ export function batchesOf(
 }
 
 /** Rows that are scored all at once, sorted by length. */
-function wholePasses(examples: Trees, { microBatchTokens, microBatchRows }: TrainOptions): BatchShape[] {
+function wholePasses(examples: Trees, { microBatchTokens, microBatchRows }: Caps): BatchShape[] {
   if (examples.length === 0) return [];
   const caps = { microBatchTokens, ...(microBatchRows !== undefined && { microBatchRows }) };
   const { microBatches } = plan({ examples, rowsPerStep: examples.length, shuffle: false, ...caps }).at(0);

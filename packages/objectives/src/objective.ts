@@ -62,6 +62,11 @@ interface Declared<Options> {
    */
   readonly separable: boolean;
   /**
+   * The loss is linear in the policy's scores: cotangents do not depend on them, and a policy may take scores and
+   * gradient in one pass. Default false.
+   */
+  readonly linear?: boolean;
+  /**
    * Scores that the loss also reads as constants. `evaluate` reads them from `stopped`, so that a difference check that
    * moves `policy` holds them still.
    */

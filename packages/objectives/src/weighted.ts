@@ -35,6 +35,7 @@ export function weighted(terms: readonly Term[]): Objective {
     paper: [...new Set(terms.map(({ objective }) => objective.paper))].join('; '),
     rows: kind,
     separable: terms.every(({ objective }) => objective.separable),
+    linear: terms.every(({ objective }) => objective.linear === true),
     detached: [...new Set(terms.flatMap(({ objective }) => objective.detached ?? []))],
     needs: unionOf(bound.map(({ needs }) => needs)),
     options: {},

@@ -193,3 +193,24 @@ test('a policy may be disposed twice', async () => {
   await policy.dispose();
   await policy.dispose();
 });
+
+test('a pull is a vjp and its pullback, to the last bit', async () => {
+  await using policy = await openPolicy({ ...init(), keepReference: true });
+  await train(policy, 1);
+  const asked = { trees: [pair], scores: ['logprobs', 'reverseKl', 'entropy'], temperature: 0.7 } as const;
+  const { scores, pullback } = await policy.vjp(asked);
+  const cotangents = {
+    logprobs: Float64Array.from(scores.completionMask, (mask, i) => mask * Math.sin(i + 1)),
+    reverseKl: Float64Array.from(scores.completionMask, (mask, i) => mask * Math.cos(i)),
+  };
+  await pullback(cotangents);
+  const gradients = await policy.gradients();
+  await policy.step(0);
+  expect(await policy.pull({ ...asked, cotangents })).toEqual(scores);
+  expect(await policy.gradients()).toEqual(gradients);
+  await policy.step(0);
+  expect(await policy.pull({ ...asked, cotangents: {} })).toEqual(scores);
+  await expect(policy.pull({ ...asked, scores: ['entropy'], cotangents })).rejects.toMatchObject({
+    code: 'cotangent-unasked',
+  });
+});

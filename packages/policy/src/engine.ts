@@ -17,6 +17,7 @@ import type {
   OpenOptions,
   Policy,
   PolicyInfo,
+  PullRequest,
   SampleRequest,
   SaveOptions,
   ScoreName,
@@ -120,16 +121,34 @@ export class Engine implements Policy {
         if (open === undefined) throw new KelpieError('a pullback can be taken once', { code: 'pullback-spent' });
         const kept = open;
         open = undefined;
-        const flat = flatten(layout.counts, scores, cotangents);
+        const flat = flatten(layout.counts, request.scores, cotangents);
         if (flat.size === 0) return;
         const gradients = this.#accumulated();
-        const dHidden = await this.#passes.scoreVjp(kept, flat, this.#opened.weights, gradients, options);
+        const { dHidden } = await this.#passes.scoreVjp(kept, flat, this.#opened.weights, gradients, options);
         await this.#passes.backward(kept, this.#opened.weights, dHidden, gradients);
       },
       release: async () => {
         open = undefined;
       },
     };
+  }
+
+  async pull({ cotangents, ...request }: PullRequest): Promise<TokenScores> {
+    checkScoring(request, this.#model);
+    const layout = layOut(request.trees, this.#model);
+    const flat = flatten(layout.counts, request.scores, cotangents);
+    if (flat.size === 0) return this.score(request);
+    const { weights } = this.#opened;
+    const forward = await this.#passes.forward(layout, this.#policy, { keep: true });
+    const reference = await this.#referenceOf(request.scores, forward);
+    const gradients = this.#accumulated();
+    const { dHidden, values } = await this.#passes.scoreVjp(forward, flat, weights, gradients, {
+      temperature: request.temperature ?? 1,
+      reference,
+      valued: request.scores,
+    });
+    await this.#passes.backward(forward, weights, dHidden, gradients);
+    return unpack(layout.counts, values);
   }
 
   /** Logits behind every token of one sequence, [ids, vocabulary]: whole distributions, for checks and for looking at. */

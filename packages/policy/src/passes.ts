@@ -138,7 +138,10 @@ export class Passes {
     return out;
   }
 
-  /** Gradients of the head's trained tensors are added to `gradients`; returns d / d hidden [scored, hidden]. */
+  /**
+   * Gradients of the head's trained tensors are added to `gradients`; returns d / d hidden [scored, hidden], and the
+   * values of `valued` scores on the way.
+   */
   async scoreVjp(
     { layout, hidden }: Forward,
     cotangents: ReadonlyMap<ScoreName, Float64Array>,
@@ -147,15 +150,21 @@ export class Passes {
     {
       temperature,
       reference,
-    }: { temperature: number; reference?: { hidden: FloatArray; weights: Weights } | undefined },
-  ): Promise<FloatArray> {
+      valued = [],
+    }: {
+      temperature: number;
+      reference?: { hidden: FloatArray; weights: Weights } | undefined;
+      valued?: readonly ScoreName[];
+    },
+  ): Promise<{ dHidden: FloatArray; values: Map<ScoreName, Float64Array> }> {
     const { model, dtype, trained } = this.#options;
     const names = [...cotangents.keys()];
     const wanted = trained.includes(model.headWeight) ? [model.headWeight] : [];
     const tempered = temperature !== 1;
-    const session = await this.sessions.get(`head/vjp/${names.join()}/${tempered}`, () =>
-      scoreVjpGraph({ model, dtype, scores: names, wanted, tempered }),
+    const session = await this.sessions.get(`head/vjp/${names.join()}/${valued.join()}/${tempered}`, () =>
+      scoreVjpGraph({ model, dtype, scores: names, wanted, valued, tempered }),
     );
+    const values = new Map(valued.map((name) => [name, new Float64Array(layout.sources.length)]));
     const dHidden = allocate(dtype, hidden.length);
     const { given, fetches } = accumulators(session, gradients);
     for (const chunk of this.#chunks(layout)) {
@@ -164,7 +173,7 @@ export class Passes {
         hidden,
         chunk,
         temperature,
-        names.some((name) => scores[name].needsReference) ? reference : undefined,
+        [...names, ...valued].some((name) => scores[name].needsReference) ? reference : undefined,
       );
       for (const [name, cotangent] of cotangents) {
         const part = allocate(dtype, chunk.to - chunk.from);
@@ -173,9 +182,13 @@ export class Passes {
       }
       const into = dHidden.subarray(chunk.from * this.#width, chunk.to * this.#width);
       fetches.set('grad/hidden', floatTensor(into, [chunk.to - chunk.from, this.#width]));
-      await session.run(this.#feeds(session, weights, [...feeds, ...given], reference?.weights), fetches);
+      const outputs = await session.run(
+        this.#feeds(session, weights, [...feeds, ...given], reference?.weights),
+        fetches,
+      );
+      for (const name of valued) values.get(name)!.set(floats(outputs[name]!), chunk.from);
     }
-    return dHidden;
+    return { dHidden, values };
   }
 
   *#chunks({ sources }: Layout): Generator<{ from: number; to: number }> {

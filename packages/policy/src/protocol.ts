@@ -8,6 +8,7 @@ export type Method =
   | 'vjp'
   | 'pullback'
   | 'release'
+  | 'pull'
   | 'optimizer'
   | 'step'
   | 'sample'

@@ -35,6 +35,7 @@ function policyOver(thread: Thread, info: OpenReply['info']): Policy {
         release: () => thread.call('release', [vjp]),
       };
     },
+    pull: (request) => thread.call('pull', [request]),
     optimizer: (adamw) => thread.call('optimizer', [adamw]),
     step: (learningRate) => thread.call('step', [learningRate]),
     sample: (request, { signal } = {}) => thread.call<Completion[]>('sample', [request], signal),

@@ -97,12 +97,16 @@ export function scoreGraph(options: HeadGraphOptions): Graph {
 }
 
 /**
- * Cotangents `d/<score>` [n], divided by the temperature -> `grad/hidden` [n, width] and, accumulated, the gradient of each trained tensor of the
- * head. All scores meet in one gradient at the logits; logits are computed again rather than kept.
+ * Cotangents `d/<score>` [n], divided by the temperature -> `grad/hidden` [n, width] and, accumulated, the gradient of
+ * each trained tensor of the head; the values of `valued` scores [n] come along. All scores meet in one gradient at the
+ * logits; logits are computed again rather than kept.
  */
-export function scoreVjpGraph(options: HeadGraphOptions & { readonly wanted: readonly string[] }): Graph {
+export function scoreVjpGraph(
+  options: HeadGraphOptions & { readonly wanted: readonly string[]; readonly valued: readonly ScoreName[] },
+): Graph {
   const { m, logits, context: c } = context(options);
   const { g } = m;
+  for (const name of options.valued) g.output(name, scores[name].value(c));
   const parts = options.scores.map((name) => scores[name].dlogits(c, g.input(`d/${name}`, g.dtype, ['scored'])));
   const dlogits = parts.reduce(g.add);
   const graph = g.build();

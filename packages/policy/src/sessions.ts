@@ -49,6 +49,8 @@ export class Sessions {
         executionMode: 'sequential',
         graphOptimizationLevel: this.#options.verbatim ? 'disabled' : 'all',
         enableMemPattern: false,
+        // An arena a session would never give back what its largest batch took; all sessions share malloc's heap instead.
+        enableCpuMemArena: false,
         logSeverityLevel: 3,
       });
     } catch (cause) {

@@ -20,15 +20,16 @@ export function unpack(counts: readonly number[], flat: ReadonlyMap<ScoreName, F
 /** Cotangents [rows, tokens] -> the scored list. */
 export function flatten(
   counts: readonly number[],
-  scores: TokenScores,
+  asked: readonly ScoreName[],
   cotangents: Cotangents,
 ): Map<ScoreName, Float64Array> {
-  const { rows, tokens } = scores;
+  const rows = counts.length;
+  const tokens = counts.reduce((n, count) => Math.max(n, count), 0);
   const out = new Map<ScoreName, Float64Array>();
   const scored = counts.reduce((a, b) => a + b, 0);
   for (const [name, values] of Object.entries(cotangents) as [ScoreName, Float64Array | undefined][]) {
     if (values === undefined) continue;
-    if (scores[name] === undefined) {
+    if (!asked.includes(name)) {
       throw new KelpieError(`a cotangent of \`${name}\` came, which was not among the scores asked for`, {
         code: 'cotangent-unasked',
       });

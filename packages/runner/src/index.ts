@@ -8,7 +8,14 @@ export { type Example, join, type Part, partOf, type ReferenceTable, type Rows, 
 export { type ScheduleName, type ScheduleOptions, scheduleFactor, scheduleNames } from './schedule.js';
 export { type CheckPart, type SelfCheck, type SelfCheckOptions, selfCheck, selfCheckError } from './self-check.js';
 export { type AccumulatedStep, accumulate, measure, type StepOptions, type StepResult, type Task } from './step.js';
-export { holdOut, type TrainOptions, type TrainOptionsInput, trainOptions } from './train-options.js';
+export {
+  budgetOf,
+  holdOut,
+  type TrainOptions,
+  type TrainOptionsInput,
+  trainOptions,
+  withBudget,
+} from './train-options.js';
 export {
   type Change,
   type Prompt,

@@ -22,7 +22,7 @@ import { openRunFolder, type RunFolder } from './run-folder.js';
 import { scheduleFactor } from './schedule.js';
 import { selfCheck, selfCheckError } from './self-check.js';
 import { accumulate, type Task } from './step.js';
-import { looseOptions, type TrainOptions, type TrainOptionsInput, trainOptions } from './train-options.js';
+import { looseOptions, type TrainOptions, type TrainOptionsInput, trainOptions, withBudget } from './train-options.js';
 import { promptsOf, type Sample, type Snapshot, samplesOf, type Verdict, verdictOf } from './verdict.js';
 
 export interface OfflineRun {
@@ -63,10 +63,12 @@ export interface OfflineResult {
   readonly verdict?: Verdict;
 }
 
+type Budgeted = ReturnType<typeof withBudget>;
+
 /** All a run is made of, once checked. */
 interface Setup {
   readonly run: OfflineRun;
-  readonly options: TrainOptions;
+  readonly options: Budgeted;
   readonly task: Task;
   readonly config: Readonly<Record<string, unknown>>;
   readonly plan: Plan;
@@ -112,7 +114,7 @@ async function prepare(run: OfflineRun, events: Events): Promise<Setup> {
   } = run;
   const parsed = trainOptions.safeParse(run.options ?? {});
   if (!parsed.success) throw new KelpieError(z.prettifyError(parsed.error), { code: 'bad-option' });
-  const options = parsed.data;
+  const options = withBudget(parsed.data, policy.info, [...examples, ...heldout]);
   requireOffline(objective, objectiveOptions);
   const checkpoints = join(outFolder, 'checkpoints');
   if (!resume && ((await exists(checkpoints)) || (await exists(join(outFolder, 'run.json'))))) {
@@ -170,7 +172,7 @@ function requireOffline(objective: Objective, objectiveOptions: Readonly<Record<
   );
 }
 
-function batching({ microBatchTokens, microBatchRows, shuffle, seed }: TrainOptions) {
+function batching({ microBatchTokens, microBatchRows, shuffle, seed }: Budgeted) {
   return { microBatchTokens, ...(microBatchRows === undefined ? {} : { microBatchRows }), shuffle, seed };
 }
 

@@ -64,10 +64,20 @@ export async function accumulate(
   if (objective.separable || apart || parts.length === 1) {
     const results: StepResult[] = [];
     for (const part of parts) {
+      const evaluated = (scores: Scores) => {
+        const evaluation = evaluatePart(task, part, scores, apart ? part.totals : totals, step);
+        return apart ? scaled(evaluation, 1 / parts.length) : evaluation;
+      };
+      if (objective.linear) {
+        const { cotangents } = evaluated(zeros(part, logged));
+        const given = await policy.pull({ trees: part.trees, scores: logged, temperature, cotangents });
+        const { loss, metrics } = evaluated(scoresOf(given));
+        results.push({ loss, metrics });
+        continue;
+      }
       const { scores: given, pullback, release } = await policy.vjp({ trees: part.trees, scores: logged, temperature });
       try {
-        const evaluation = evaluatePart(task, part, scoresOf(given), apart ? part.totals : totals, step);
-        const { loss, metrics, cotangents } = apart ? scaled(evaluation, 1 / parts.length) : evaluation;
+        const { loss, metrics, cotangents } = evaluated(scoresOf(given));
         await pullback(cotangents);
         results.push({ loss, metrics });
       } catch (error) {
@@ -85,6 +95,10 @@ export async function accumulate(
     await pullback(slices[i]!);
   }
   return { ...evaluation, microBatches: [evaluation.metrics] };
+}
+
+function zeros({ rows, tokens }: Grid, names: readonly PolicyScoreName[]): Scores {
+  return Object.fromEntries(names.map((name) => [name, new Float64Array(rows * tokens)]));
 }
 
 /** Loss and cotangents times a factor. */

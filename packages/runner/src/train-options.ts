@@ -1,4 +1,5 @@
-import { split } from '@kelpie/data';
+import { split, treeTokens } from '@kelpie/data';
+import type { TokenTree } from '@kelpie/policy';
 import { z } from 'zod';
 import { scheduleNames } from './schedule.js';
 
@@ -16,8 +17,10 @@ export const trainOptions = z.strictObject({
   microBatchTokens: z
     .int()
     .min(1)
-    .default(4096)
-    .describe('Tokens computed at once at most, padding included. Decides on memory, not on the result.'),
+    .optional()
+    .describe(
+      'Tokens computed at once at most, padding included; decides on memory, not on the result. Without it 4096, from 10 million parameters on 1024, or the longest row if that is more.',
+    ),
   microBatchRows: z.int().min(1).optional().describe('Rows computed at once at most.'),
   epochs: z.int().min(1).default(1).describe('Passes over the data.'),
   maxSteps: z.int().min(1).optional().describe('Stops after this many steps; passes are added as needed.'),
@@ -41,6 +44,22 @@ export const trainOptions = z.strictObject({
 
 export type TrainOptions = z.output<typeof trainOptions>;
 export type TrainOptionsInput = z.input<typeof trainOptions>;
+
+/** The options with a budget of tokens, where none was asked for: a large model computes as fast with few at once. */
+export function withBudget(
+  options: TrainOptions,
+  { parameters }: { readonly parameters: number },
+  examples: readonly { readonly tree: TokenTree }[],
+): TrainOptions & { readonly microBatchTokens: number } {
+  const { microBatchTokens = budgetOf(parameters, examples) } = options;
+  return { ...options, microBatchTokens };
+}
+
+/** Tokens at once for a model of this size, but at least the longest row. */
+export function budgetOf(parameters: number, examples: readonly { readonly tree: TokenTree }[]): number {
+  const longest = examples.reduce((most, { tree }) => Math.max(most, treeTokens(tree)), 0);
+  return Math.max(longest, parameters < 10e6 ? 4096 : 1024);
+}
 
 /** Options that change nothing about the result: a run may be resumed with others. */
 export const looseOptions: readonly (keyof TrainOptions)[] = ['saveEvery', 'keepCheckpoints'];

@@ -1,6 +1,7 @@
 import { type Command, Option } from '@commander-js/extra-typings';
 import { plan } from '@kelpie/data';
 import { openPolicy, type Policy, type ScoreName, type ScoreRequest, type TokenScores } from '@kelpie/policy';
+import { budgetOf } from '@kelpie/runner';
 import type { Context } from '../context.js';
 import { UsageError } from '../exit.js';
 import { countFlag, numberFlag } from '../flags.js';
@@ -15,7 +16,7 @@ interface Flags extends ModelFlags, RowFlags {
   readonly tokens?: boolean;
   readonly json?: boolean;
   readonly limit?: number;
-  readonly microBatchTokens: number;
+  readonly microBatchTokens?: number;
 }
 
 export function addScore(program: Command, context: Context): void {
@@ -38,7 +39,7 @@ Examples:
     new Option('--tokens', 'the log-probability of every token'),
     new Option('--json', 'one JSON object a row'),
     countFlag('--limit <n>', 'only the first rows'),
-    countFlag('--micro-batch-tokens <n>', 'tokens computed at once at most').default(4096),
+    countFlag('--micro-batch-tokens <n>', 'tokens computed at once at most (default: as in training)'),
   ].map((option) => option.helpGroup('Output:'));
   const data = new Option('-d, --data <file...>', 'pairs, prompts with completions, or text');
   const all = [
@@ -90,7 +91,7 @@ async function score(flags: Flags, { terminal }: Context): Promise<void> {
 }
 
 async function scoreAll(policy: Policy, examples: readonly Example[], flags: Flags, onDone: (done: number) => void) {
-  const { reference, beta, microBatchTokens } = flags;
+  const { reference, beta, microBatchTokens = budgetOf(policy.info.parameters, examples) } = flags;
   const results: (Scored & { logprobs: number[] })[][] = [];
   const { microBatches } = plan({
     examples,

@@ -18,6 +18,7 @@ export const sft = defineObjective({
   paper: 'Ouyang et al. 2022, arXiv:2203.02155',
   rows: 'single',
   separable: true,
+  linear: true,
   needs: { policy: ['logprobs'], reference: [] },
   options: {
     reduction: z
