@@ -11,7 +11,7 @@ import { batchesOf, memoryOf, memoryText, modelShape } from './memory.js';
 import { tokenizerAt } from './model.js';
 import { grouped, type Terminal, wrap } from './print.js';
 import { labelled } from './progress.js';
-import { alphaOf, openOptions, requireRun, tokenizerFolder } from './start.js';
+import { alphaOf, keepsReference, openOptions, requireRun, tokenizerFolder } from './start.js';
 import { introduce, type Loaded, loopOptions, objectiveOptions, readRows } from './train-parts.js';
 
 /** Opens and reads all that a run would, says what it would do, and writes nothing. */
@@ -24,7 +24,7 @@ export async function dryRun(
   const { data } = requireRun(config, call);
   const tokenizer = await tokenizerAt(tokenizerFolder(config));
   terminal.status(terminal.noteColor.dim('opening the model ...'));
-  await using policy = await openPolicy({ ...openOptions(config), keepReference: false });
+  await using policy = await openPolicy({ ...openOptions(objective, config), keepReference: false });
   terminal.status('');
   introduce(objective, policy, config, terminal);
   const { examples, heldout } = await readRows(objective, { config, data, policy, tokenizer }, terminal);
@@ -47,7 +47,7 @@ export async function dryRun(
     parameters: policy.info.parameters,
     trainedParameters: policy.info.trainedParameters,
     adapter: config.lora.rank !== undefined || config.model.adapter !== undefined,
-    copiesReference: config.lora.rank === undefined,
+    copiesReference: config.lora.rank === undefined && keepsReference(objective, config),
     samples: options.samplePrompts > 0,
     ...batchesOf(planned, { steps, examples, heldout, options, scoresReference }),
   });

@@ -1,5 +1,6 @@
 import { existsSync, readdirSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import type { Objective } from '@kelpie/objectives';
 import type { LoraOptions, OpenOptions } from '@kelpie/policy';
 import type { RunConfig } from './config/schema.js';
 import { UsageError } from './exit.js';
@@ -78,7 +79,9 @@ export function tokenizerFolder({ model: { tokenizer, path, init } }: RunConfig)
   return tokenizer ?? path ?? dirname(init!);
 }
 
-export function openOptions({ model, lora, training: { seed } }: RunConfig): OpenOptions {
+export function openOptions(objective: Objective, config: RunConfig): OpenOptions {
+  const { model, lora } = config;
+  const { seed } = config.training;
   const { path, init, adapter, threads } = model;
   const { rank, rslora, targets } = lora;
   const names = [targets ?? 'all-linear'].flat().flatMap((name) => name.split(','));
@@ -97,6 +100,12 @@ export function openOptions({ model, lora, training: { seed } }: RunConfig): Ope
     ...(fresh && { lora: fresh }),
     ...(adapter !== undefined && { adapter }),
     ...(threads !== undefined && { threads }),
-    keepReference: true,
+    keepReference: keepsReference(objective, config),
   };
+}
+
+/** The start is kept for the divergence of held-out rows, and for scores that read its whole distribution. */
+export function keepsReference(objective: Objective, { data, objective: { name: _, ...options } }: RunConfig): boolean {
+  const held = data.heldout !== undefined || data.heldoutFraction > 0;
+  return held || objective.needsOf(options).policy.some((score) => /Kl$/.test(score));
 }

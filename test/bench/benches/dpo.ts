@@ -84,7 +84,7 @@ async function measure(settings: Settings, folder: string): Promise<string> {
   const start = await startWithTokenizer(model, shape, 'phi-3-mini', python);
   const budget = own['micro-batch-tokens'] ?? '';
   const input: DpoInput = {
-    open: { ...start, threads, keepReference: true },
+    open: { ...start, threads },
     tokenizer: model,
     pairs,
     maxLength,

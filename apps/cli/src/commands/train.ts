@@ -193,7 +193,7 @@ async function train(
   const { data, out } = requireRun(config, call);
   const tokenizer = await tokenizerAt(tokenizerFolder(config));
   terminal.status(terminal.noteColor.dim('opening the model ...'));
-  await using policy = await openPolicy(openOptions(config));
+  await using policy = await openPolicy(openOptions(objective, config));
   terminal.status('');
   introduce(objective, policy, config, terminal);
   const { examples, heldout } = await readRows(objective, { config, data, policy, tokenizer }, terminal);
