@@ -145,7 +145,7 @@ export function writeConfig({ config }: Pick<TinyModel, 'config'>): string {
   return file;
 }
 
-export const allScores: readonly ScoreName[] = ['logprobs', 'entropy', 'forwardKl', 'reverseKl'];
+export const allScores: readonly ScoreName[] = ['logprobs', 'entropy', 'forwardKl', 'reverseKl', 'logSumSquares'];
 
 export interface TinyOptions {
   readonly dtype?: 'float32' | 'float64';

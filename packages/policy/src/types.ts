@@ -1,7 +1,7 @@
 import type { TokenTree } from './tree.js';
 
 /** Numbers a policy gives per scored token. Units: nats. */
-export type ScoreName = 'logprobs' | 'entropy' | 'forwardKl' | 'reverseKl';
+export type ScoreName = 'logprobs' | 'entropy' | 'forwardKl' | 'reverseKl' | 'logSumSquares';
 
 /**
  * Scores of the completions of a batch, unpacked from trees. Row order: trees in order, branches in order within a tree.
@@ -21,6 +21,8 @@ export interface TokenScores {
   readonly forwardKl?: Float64Array;
   /** [rows, tokens]: KL(policy ‖ reference) over the whole vocabulary. */
   readonly reverseKl?: Float64Array;
+  /** [rows, tokens]: log of the sum of the squared probabilities of the whole vocabulary. */
+  readonly logSumSquares?: Float64Array;
 }
 
 /** d loss / d score, each [rows, tokens] like the scores; what is absent is zero. */
