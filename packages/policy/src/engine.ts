@@ -5,9 +5,9 @@ import { sample } from './decode.js';
 import { KelpieError, nearestNames } from './errors.js';
 import { layOut } from './layout.js';
 import { type OpenedModel, openModel, saveModel } from './model-folder.js';
-import { adamw, sumOfSquares } from './optimizers/adamw.js';
+import { TrainingMemory } from './optimizers/training-memory.js';
 import type { FloatArray, Weights } from './parameters.js';
-import { type Forward, Passes, type Variant, zerosLike } from './passes.js';
+import { type Forward, Passes, type Variant } from './passes.js';
 import { scores as knownScores } from './score.js';
 import { readState, writeState } from './state.js';
 import { flatten, unpack } from './token-scores.js';
@@ -31,8 +31,6 @@ import { hashWeights } from './weights.js';
 interface Optimizer {
   readonly options: Required<AdamWOptions>;
   readonly decays: ReadonlySet<string>;
-  readonly m: Weights;
-  readonly v: Weights;
   stepsDone: number;
 }
 
@@ -44,6 +42,7 @@ export class Engine implements Policy {
   readonly #passes: Passes;
   readonly #dtype: 'float32' | 'float64';
   readonly #reference: Variant | undefined;
+  readonly #training: TrainingMemory;
   #gradients: Weights | undefined;
   #optimizer: Optimizer | undefined;
   #updated = false;
@@ -69,6 +68,7 @@ export class Engine implements Policy {
       threads,
       keep,
     });
+    this.#training = new TrainingMemory(opened.weights, opened.trained, dtype);
     this.#reference = referenceOf(opened, keepReference);
     const count = (names: Iterable<string>) =>
       [...names].reduce((n, name) => n + opened.weights.get(name)!.data.length, 0);
@@ -176,25 +176,19 @@ export class Engine implements Policy {
       maxGradNorm: 1,
       ...options,
     };
-    const { trained, weights } = this.#opened;
-    this.#optimizer = {
-      options: full,
-      decays: decaying(full.decay, this.#opened),
-      m: zerosLike(weights, trained, this.#dtype),
-      v: zerosLike(weights, trained, this.#dtype),
-      stepsDone: 0,
-    };
+    const decays = decaying(full.decay, this.#opened);
+    if (this.#optimizer !== undefined) clear(this.#training.m, this.#training.v);
+    this.#optimizer = { options: full, decays, stepsDone: 0 };
   }
 
   async step(learningRate: number): Promise<StepReport> {
     if (this.#optimizer === undefined) await this.optimizer({});
     const optimizer = this.#optimizer!;
-    const gradients = this.#accumulated();
     const { maxGradNorm, ...options } = optimizer.options;
-    const squares = this.#opened.trained.map((name) => sumOfSquares(gradients.get(name)!.data));
+    const squares = this.#training.sumsOfSquares();
     const gradNorm = Math.sqrt(squares.reduce((a, b) => a + b, 0));
     if (!Number.isFinite(gradNorm)) {
-      for (const { data } of gradients.values()) data.fill(0);
+      clear(this.#training.gradients);
       const name = this.#opened.trained[squares.findIndex((x) => !Number.isFinite(x))];
       throw new KelpieError(`the gradient is ${gradNorm}: nothing was updated; a smaller learning rate may help`, {
         code: 'gradient-not-finite',
@@ -202,20 +196,8 @@ export class Engine implements Policy {
       });
     }
     const gradientScale = maxGradNorm > 0 ? Math.min(1, maxGradNorm / (gradNorm + 1e-6)) : 1;
-    for (const name of this.#opened.trained) {
-      const gradient = gradients.get(name)!.data;
-      adamw(
-        {
-          parameter: this.#opened.weights.get(name)!.data,
-          gradient,
-          m: optimizer.m.get(name)!.data,
-          v: optimizer.v.get(name)!.data,
-          decays: optimizer.decays.has(name),
-        },
-        { ...options, learningRate, gradientScale, stepsDone: optimizer.stepsDone },
-      );
-      gradient.fill(0);
-    }
+    const { stepsDone } = optimizer;
+    this.#training.adamw(optimizer.decays, { ...options, learningRate, gradientScale, stepsDone });
     optimizer.stepsDone++;
     this.#updated = true;
     return { gradNorm };
@@ -242,7 +224,8 @@ export class Engine implements Policy {
   }
 
   async saveState(file: string): Promise<void> {
-    const { m, v, stepsDone } = this.#optimizer ?? { m: new Map(), v: new Map(), stepsDone: 0 };
+    const { m, v } = this.#optimizer === undefined ? { m: new Map(), v: new Map() } : this.#training;
+    const stepsDone = this.#optimizer?.stepsDone ?? 0;
     await writeState(
       file,
       { hash: this.info.hash, trained: this.#trainedWeights(), m, v, stepsDone, updated: this.#updated },
@@ -256,11 +239,11 @@ export class Engine implements Policy {
     const state = await readState(file, {
       hash: this.info.hash,
       trained: this.#trainedWeights(),
-      m: optimizer.m,
-      v: optimizer.v,
+      m: this.#training.m,
+      v: this.#training.v,
     });
     optimizer.stepsDone = state.stepsDone;
-    for (const { data } of this.#gradients?.values() ?? []) data.fill(0);
+    if (this.#gradients !== undefined) clear(this.#gradients);
     this.#updated = state.updated;
   }
 
@@ -277,7 +260,7 @@ export class Engine implements Policy {
   }
 
   #accumulated(): Weights {
-    this.#gradients ??= zerosLike(this.#opened.weights, this.#opened.trained, this.#dtype);
+    this.#gradients ??= this.#training.gradients;
     return this.#gradients;
   }
 
@@ -304,6 +287,10 @@ export class Engine implements Policy {
     const { hidden } = await this.#passes.forward(layout, variant);
     return { hidden, weights: variant.weights };
   }
+}
+
+function clear(...all: readonly Weights[]): void {
+  for (const weights of all) for (const { data } of weights.values()) data.fill(0);
 }
 
 function warningsOf({ unknownKeys, warnings }: OpenedModel): string[] {

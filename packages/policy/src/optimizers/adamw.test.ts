@@ -30,10 +30,14 @@ test('the update is the textbook one, in both precisions', () => {
     const [m, v, gradient] = [make(0), make(0), make(0)];
     gradients.forEach((g, stepsDone) => {
       gradient[0] = g;
-      adamw(
-        { parameter, gradient, m, v, decays: true },
-        { learningRate: 1e-2, betas: [0.9, 0.999], eps: 1e-8, weightDecay: 0.1, stepsDone, gradientScale: 1 },
-      );
+      adamw({ parameter, gradient, m, v }, true, {
+        learningRate: 1e-2,
+        betas: [0.9, 0.999],
+        eps: 1e-8,
+        weightDecay: 0.1,
+        stepsDone,
+        gradientScale: 1,
+      });
       expect(Math.abs(parameter[0]! - expected[stepsDone]!)).toBeLessThanOrEqual(tolerance);
     });
   }
@@ -42,10 +46,14 @@ test('the update is the textbook one, in both precisions', () => {
 test('a tensor that is spared does not decay; clipping scales the gradient', () => {
   const update = (decays: boolean, gradientScale: number, g: number) => {
     const parameter = Float64Array.of(2);
-    adamw(
-      { parameter, gradient: Float64Array.of(g), m: new Float64Array(1), v: new Float64Array(1), decays },
-      { learningRate: 0.1, betas: [0.9, 0.999], eps: 1, weightDecay: 0.5, stepsDone: 0, gradientScale },
-    );
+    adamw({ parameter, gradient: Float64Array.of(g), m: new Float64Array(1), v: new Float64Array(1) }, decays, {
+      learningRate: 0.1,
+      betas: [0.9, 0.999],
+      eps: 1,
+      weightDecay: 0.5,
+      stepsDone: 0,
+      gradientScale,
+    });
     return parameter[0]!;
   };
   expect(update(false, 1, 0)).toBe(2);
