@@ -9,6 +9,7 @@ export {
   type Expectation,
   type Needs,
   type ObjectiveInput,
+  type ObjectiveState,
   type RowField,
   type RowKind,
   type RowTable,

@@ -27,6 +27,8 @@ export interface RowTable {
   readonly groups: Int32Array;
   /** Of the completion. NaN: not judged. */
   readonly rewards: Float64Array;
+  /** How many times likelier the row's prompt is among desirable rows than among undesirable ones; positive. */
+  readonly densityRatios: Float64Array;
 }
 export type RowField = keyof RowTable;
 
@@ -34,6 +36,8 @@ export type RowField = keyof RowTable;
 export interface TokenTable {
   readonly advantages: Float64Array;
   readonly returns: Float64Array;
+  /** 1 on a token of the prompt that is scored with the completion, 0 on the completion's own. */
+  readonly promptTokens: Float64Array;
 }
 export type TokenField = keyof TokenTable;
 
@@ -57,7 +61,12 @@ export interface Totals {
   readonly scoredTokens: number;
   /** Completion tokens of the chosen (or desirable) side; of all rows where there are no sides. */
   readonly chosenTokens: number;
+  /** Rows of the chosen (or desirable) side; all rows where there are no sides. */
+  readonly chosenRows: number;
 }
+
+/** Numbers that an objective carries from step to step, by name: a running mean. Plain JSON, so that runs resume. */
+export type ObjectiveState = Readonly<Record<string, number>>;
 
 /** Rows scored by policy and reference, without gradient. */
 export interface ScoredBatch extends Grid {
@@ -67,7 +76,8 @@ export interface ScoredBatch extends Grid {
 
 /**
  * Further batches whose scores an objective reads as constants.
- *   mismatched   prompts with the completions of other prompts, for KTO's estimate of the KL
+ *   mismatched   prompts with the completions of other prompts, for KTO's estimate of the KL: those of the whole step,
+ *                the same in each of its micro-batches
  */
 export type BatchName = 'mismatched';
 
@@ -84,6 +94,8 @@ export interface ObjectiveInput extends Grid {
   readonly batches?: { readonly [Name in BatchName]?: ScoredBatch };
   /** The step's counts; absent: this input is the whole step. */
   readonly totals?: Totals;
+  /** What the last step's evaluation gave as `state`; absent: the objective's initial one. */
+  readonly state?: ObjectiveState;
   /**
    * Where stopped gradients read the policy's scores. The same numbers as `policy`, and so it is by default; only a
    * difference check moves one and holds the other.
@@ -110,6 +122,7 @@ export function countTotals(kind: RowKind, input: Pick<ObjectiveInput, keyof Gri
     groups: countGroups(kind, input),
     scoredTokens: total(lengths),
     chosenTokens: total(lengths.map((length, row) => (isChosen(kind, input, row) ? length : 0))),
+    chosenRows: total(lengths.map((_, row) => (isChosen(kind, input, row) ? 1 : 0))),
   };
 }
 
@@ -122,6 +135,7 @@ export function addTotals(parts: readonly Totals[]): Totals {
     groups: sum('groups'),
     scoredTokens: sum('scoredTokens'),
     chosenTokens: sum('chosenTokens'),
+    chosenRows: sum('chosenRows'),
   };
 }
 
@@ -142,6 +156,8 @@ export interface Expectation {
   readonly name: string;
   readonly rows: RowKind;
   readonly needs: Needs;
+  /** The initial state, of an objective that has one. */
+  readonly state?: ObjectiveState;
 }
 
 /** Throws an `ObjectiveError` that names everything wrong with the input: shapes, absent scores, numbers not finite. */
@@ -162,6 +178,7 @@ export function checkInput(input: ObjectiveInput, expectation: Expectation): voi
     ...rowFieldProblems(input, [...perRow]),
     ...tokenFieldProblems(input, needs.perToken ?? []),
     ...batchProblems(input, needs),
+    ...stateProblems(input, expectation),
   ];
   const rowProblems = kindProblems(kind, input);
   if (rowProblems.length === 0 && problems.length === 0) problems.push(...totalsProblems(kind, input));
@@ -248,6 +265,18 @@ function batchProblems({ batches }: ObjectiveInput, needs: Needs): Problem[] {
       ...scoreProblems(batch, batch.reference, `${field}.reference`, needs.reference),
     ];
   });
+}
+
+function stateProblems({ state }: ObjectiveInput, { state: initial }: Expectation): Problem[] {
+  if (state === undefined) return [];
+  return Object.keys(initial ?? {})
+    .filter((name) => !Number.isFinite(state[name]))
+    .map((name) => ({
+      code: state[name] === undefined ? ('missing-field' as const) : ('non-finite-score' as const),
+      where: { field: `state.${name}` },
+      expected: 'a finite number',
+      received: state[name] === undefined ? 'nothing' : `${state[name]}`,
+    }));
 }
 
 function kindProblems(kind: RowKind, { rows, perRow }: ObjectiveInput): Problem[] {

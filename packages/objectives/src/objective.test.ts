@@ -153,6 +153,7 @@ test('groups stand together, and are counted', () => {
     groups: 2,
     scoredTokens: 3,
     chosenTokens: 3,
+    chosenRows: 4,
   });
   const grouped = defineObjective({
     ...about,

@@ -7,6 +7,7 @@ import {
   countTotals,
   type Needs,
   type ObjectiveInput,
+  type ObjectiveState,
   type RowKind,
   type RowTable,
   type ScoredBatch,
@@ -26,6 +27,13 @@ export interface Evaluation {
   readonly metrics: Metrics;
   /** d loss / d policy score, by score: what a policy pulls back to its parameters. Exactly 0 where masked. */
   readonly cotangents: Cotangents;
+  /**
+   * Numbers a row, pair or token, as the objective's doc lists them: `losses` before any mean, `implicitRewards`, weights.
+   * Neither averaged nor divided by the totals.
+   */
+  readonly details?: Readonly<Record<string, Float64Array>>;
+  /** What the next step is to be handed as `state`, of an objective that has one. */
+  readonly state?: ObjectiveState;
 }
 
 /** What is asked for is there; what is not may be. */
@@ -42,6 +50,7 @@ export type CheckedInput<N extends Needs = Needs> = Grid & {
   readonly perToken: Given<Partial<TokenTable>, Listed<N['perToken']>>;
   readonly batches: Given<{ readonly [Name in BatchName]?: ScoredBatch }, Listed<N['batches']>>;
   readonly totals: Totals;
+  readonly state: ObjectiveState;
 };
 
 /** A stopped gradient: a score, and where it has sides the side. `forwardKl:chosen`, `logprobs:weight`. */
@@ -71,6 +80,8 @@ interface Declared<Options> {
    * moves `policy` holds them still.
    */
   readonly detached?: readonly Detached[];
+  /** Carried from step to step: its initial values. Every evaluation gives the next ones. */
+  readonly state?: ObjectiveState;
   /** Loss of a whole step where the policy is the reference, if the options settle it: a check on step 0. */
   atReference?(options: Options): number | undefined;
 }
@@ -104,7 +115,7 @@ export function defineObjective<const Shape extends z.ZodRawShape, const N exten
   definition: ObjectiveDefinition<Shape, N>,
 ): Objective<z.output<z.ZodObject<Shape>>> {
   type Options = z.output<z.ZodObject<Shape>>;
-  const { name, rows, needs } = definition;
+  const { name, rows, needs, state = {} } = definition;
   const schema: z.ZodObject<Shape> = z.strictObject(definition.options);
   const resolveOptions = (options: Partial<Options> = {}): Options => parseOptions(schema, options, name);
   const needsOf = (options?: Partial<Options>): Needs => definition.needsOf?.(resolveOptions(options)) ?? needs;
@@ -117,8 +128,8 @@ export function defineObjective<const Shape extends z.ZodRawShape, const N exten
     describeOptions: () => describeOptions(schema as unknown as z.ZodObject),
     evaluate(input, options) {
       const resolved = resolveOptions(options);
-      checkInput(input, { name, rows, needs: needsOf(resolved) });
-      const evaluation = definition.evaluate(complete(input, rows) as unknown as CheckedInput<N>, resolved);
+      checkInput(input, { name, rows, needs: needsOf(resolved), state });
+      const evaluation = definition.evaluate(complete(input, rows, state) as unknown as CheckedInput<N>, resolved);
       throwIfAny(resultProblems(evaluation, input.tokens, name));
       return evaluation;
     },
@@ -126,7 +137,7 @@ export function defineObjective<const Shape extends z.ZodRawShape, const N exten
 }
 
 /** Fills in what a caller may leave out. */
-function complete(input: ObjectiveInput, kind: RowKind): Required<ObjectiveInput> {
+function complete(input: ObjectiveInput, kind: RowKind, initial: ObjectiveState): Required<ObjectiveInput> {
   const { rows, tokens, completionMask, policy } = input;
   return {
     rows,
@@ -140,6 +151,7 @@ function complete(input: ObjectiveInput, kind: RowKind): Required<ObjectiveInput
     perToken: input.perToken ?? {},
     batches: input.batches ?? {},
     totals: input.totals ?? countTotals(kind, input),
+    state: input.state ?? initial,
   };
 }
 

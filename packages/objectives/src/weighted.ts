@@ -1,5 +1,5 @@
 import { ObjectiveError } from './errors.js';
-import type { Cotangents, Needs, ObjectiveInput, RowKind, ScoreName, Scores } from './input.js';
+import type { Cotangents, Needs, ObjectiveInput, ObjectiveState, RowKind, ScoreName, Scores } from './input.js';
 import { defineObjective, type Evaluation, type Objective } from './objective.js';
 
 /** One part of a mixture, with its own options. */
@@ -37,6 +37,11 @@ export function weighted(terms: readonly Term[]): Objective {
     separable: terms.every(({ objective }) => objective.separable),
     linear: terms.every(({ objective }) => objective.linear === true),
     detached: [...new Set(terms.flatMap(({ objective }) => objective.detached ?? []))],
+    state: Object.fromEntries(
+      terms.flatMap(({ objective }, term) =>
+        Object.entries(objective.state ?? {}).map(([key, value]) => [stateName(term, key), value]),
+      ),
+    ),
     needs: unionOf(bound.map(({ needs }) => needs)),
     options: {},
     atReference: () =>
@@ -45,19 +50,29 @@ export function weighted(terms: readonly Term[]): Objective {
         return sum === undefined || known === undefined ? undefined : sum + weight * known;
       }, 0),
     evaluate(input) {
-      const evaluations = bound.map(({ objective, options, weight }) => {
+      const evaluations = bound.map(({ objective, options, weight }, term) => {
         const oneSided = objective.rows !== kind;
-        const part = objective.evaluate(oneSided ? chosenSide(input) : input, options);
+        const state = stateOf(objective, term, input);
+        const part = objective.evaluate({ ...(oneSided ? chosenSide(input) : input), state }, options);
         const { loss, cotangents } = oneSided ? { ...part, cotangents: onChosenSide(part.cotangents, input) } : part;
-        return { loss, cotangents, weight, metrics: oneSided ? {} : part.metrics };
+        const next = Object.entries(part.state ?? {}).map(([key, value]) => [stateName(term, key), value]);
+        return { loss, cotangents, weight, metrics: oneSided ? {} : part.metrics, state: Object.fromEntries(next) };
       });
       return {
         loss: evaluations.reduce((sum, { loss, weight }) => sum + weight * loss, 0),
         metrics: Object.assign({}, ...evaluations.map(({ metrics }) => metrics).toReversed()),
         cotangents: sumOf(evaluations),
+        state: Object.assign({}, ...evaluations.map(({ state }) => state)),
       };
     },
   });
+}
+
+/** A term's own state among those of all. */
+const stateName = (term: number, key: string) => `${term}.${key}`;
+
+function stateOf({ state = {} }: Objective, term: number, { state: all = {} }: ObjectiveInput): ObjectiveState {
+  return Object.fromEntries(Object.keys(state).map((key) => [key, all[stateName(term, key)]!]));
 }
 
 function kindOf(terms: readonly Term[]): RowKind {

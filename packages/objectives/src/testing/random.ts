@@ -49,8 +49,13 @@ export function randomInput(
       labels: Uint8Array.from({ length: rows }, (_, row) => row % 2),
       groups: Int32Array.from({ length: rows }, (_, row) => Math.floor(row / unitRows[kind])),
       rewards: draw(signed, rows),
+      densityRatios: draw((next) => 4 * next(), rows),
     },
-    perToken: { advantages: draw(signed), returns: draw(signed) },
+    perToken: {
+      advantages: draw(signed),
+      returns: draw(signed),
+      promptTokens: Float64Array.from({ length: cells }, (_, at) => (at % tokens < 2 ? 1 : 0)),
+    },
     batches: Object.fromEntries((needs.batches ?? []).map((name) => [name, randomBatch(needs, random)])),
   };
 }
