@@ -1,4 +1,5 @@
 export { getObjective, objectives, objectivesTable } from './catalog.js';
+export * from './divergences/index.js';
 export { nearest, ObjectiveError, type Problem, type ProblemCode, type Where } from './errors.js';
 export {
   addTotals,
