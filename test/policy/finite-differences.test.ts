@@ -8,6 +8,7 @@ import {
   allScores,
   cotangentsOf,
   distance,
+  divergences,
   lossOf,
   openTiny,
   randomIds,
@@ -128,6 +129,25 @@ for (const model of tinyModels.filter(({ float32Only }) => !float32Only)) {
   }
 }
 
+describe.each([
+  { name: 'llama', lora: undefined },
+  { name: 'llama, LoRA', lora: adapter },
+])('divergences of $name', ({ lora }) => {
+  let engine: Engine;
+  beforeAll(async () => {
+    engine = await openTiny(tinyModels[0]!, lora === undefined ? {} : { lora });
+  });
+  afterAll(() => engine.dispose());
+
+  test.each(divergences)('gradient of %s', async (name) => {
+    expect(await check(engine, [name], 1)).toBeLessThan(TOLERANCE);
+  });
+
+  test('gradient of all at temperature 0.7', async () => {
+    expect(await check(engine, divergences, 0.7)).toBeLessThan(TOLERANCE);
+  });
+});
+
 test.each(tinyModels.filter(({ name }) => /default|tied|gpt2$/.test(name)))(
   "$name: the size of the head's chunks changes nothing",
   async ({ config }) => {
@@ -138,6 +158,7 @@ test.each(tinyModels.filter(({ name }) => /default|tied|gpt2$/.test(name)))(
     const layout = layOut(trees, model);
     const scored = layout.sources.length;
     const { vocabularySize } = model.dimensions;
+    const names = [...allScores, ...divergences];
     const results = [];
     for (const rows of [scored, 1, 3, scored - 1]) {
       const passes = new Passes({
@@ -151,10 +172,10 @@ test.each(tinyModels.filter(({ name }) => /default|tied|gpt2$/.test(name)))(
       const forward = await passes.forward(layout, { weights, adapter: true });
       const { hidden } = await passes.forward(layout, { weights: referenceWeights, adapter: true });
       const options = { temperature: 0.8, reference: { hidden, weights: referenceWeights } };
-      const scores = await passes.score(forward, allScores, weights, options);
+      const scores = await passes.score(forward, names, weights, options);
       const gradients = zerosLike(weights, trained, dtype);
       const cotangents = new Map(
-        allScores.map((name) => {
+        names.map((name) => {
           const next = randomOf(`chunk/${name}`);
           return [name, Float64Array.from({ length: scored }, () => next() - 0.5)] as const;
         }),
@@ -167,7 +188,9 @@ test.each(tinyModels.filter(({ name }) => /default|tied|gpt2$/.test(name)))(
     expect(Math.max(...whole!.at(-1)!)).toBeGreaterThan(0.01);
     for (const result of chunked) {
       result.forEach((numbers, i) => {
-        expect(distance(numbers, whole![i]!)).toBeLessThan(1e-12);
+        // The chi-squared divergences of these two models reach hundreds: in units of the largest number.
+        const largest = Math.max(1, ...Array.from(whole![i]!, Math.abs));
+        expect(distance(numbers, whole![i]!) / largest).toBeLessThan(1e-12);
       });
     }
   },

@@ -147,6 +147,12 @@ export function writeConfig({ config }: Pick<TinyModel, 'config'>): string {
 
 export const allScores: readonly ScoreName[] = ['logprobs', 'entropy', 'forwardKl', 'reverseKl', 'logSumSquares'];
 
+/** Divergences that have no part in `allScores`: some of each family, over the range of its number. */
+export const divergences: readonly ScoreName[] = [
+  ...(['js', 'pearsonChi2', 'halfChi2PlusKl', 'squaredHellinger', 'neymanChi2', 'totalVariation'] as const),
+  ...(['alpha(0.3)', 'alpha(0.9)', 'jsd(0.1)', 'skewForwardKl(0.1)', 'skewReverseKl(0.7)'] as const),
+];
+
 export interface TinyOptions {
   readonly dtype?: 'float32' | 'float64';
   readonly lora?: LoraOptions;
@@ -219,8 +225,8 @@ export async function scoresAndGradients(
 
 /** The loss whose cotangents these are: it is linear in the scores. */
 export function lossOf(scores: TokenScores, cotangents: Cotangents): number {
-  return allScores.reduce(
-    (loss, name) => loss + (cotangents[name]?.reduce((sum, c, i) => sum + c * scores[name]![i]!, 0) ?? 0),
+  return (Object.keys(cotangents) as ScoreName[]).reduce(
+    (loss, name) => loss + cotangents[name]!.reduce((sum, c, i) => sum + c * scores[name]![i]!, 0),
     0,
   );
 }

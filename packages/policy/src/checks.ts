@@ -1,6 +1,6 @@
 import type { Model } from './architecture.js';
 import { KelpieError } from './errors.js';
-import { scores as knownScores } from './score.js';
+import { scoreOf } from './score.js';
 import type { TokenTree } from './tree.js';
 import type { SampleRequest, ScoreRequest } from './types.js';
 
@@ -12,13 +12,7 @@ export function checkScoring({ trees, scores, temperature = 1 }: ScoreRequest, m
       code: 'scores',
     });
   }
-  for (const name of scores) {
-    if (!(name in knownScores)) {
-      throw new KelpieError(`no score \`${name}\`; there are ${Object.keys(knownScores).join(', ')}`, {
-        code: 'unknown-score',
-      });
-    }
-  }
+  for (const name of scores) scoreOf(name);
   if (!(temperature > 0))
     throw new KelpieError(`temperature must be above 0, got ${temperature}`, { code: 'temperature' });
   checkTrees(trees, model);

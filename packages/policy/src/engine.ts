@@ -8,7 +8,7 @@ import { type OpenedModel, openModel, saveModel } from './model-folder.js';
 import { TrainingMemory } from './optimizers/training-memory.js';
 import type { FloatArray, Weights } from './parameters.js';
 import { type Forward, Passes, type Variant } from './passes.js';
-import { scores as knownScores } from './score.js';
+import { scoreOf } from './score.js';
 import { readState, writeState } from './state.js';
 import { flatten, unpack } from './token-scores.js';
 import type {
@@ -282,7 +282,7 @@ export class Engine implements Policy {
     names: readonly ScoreName[],
     { layout }: Forward,
   ): Promise<{ hidden: FloatArray; weights: Weights } | undefined> {
-    if (!names.some((name) => knownScores[name].needsReference)) return undefined;
+    if (!names.some((name) => scoreOf(name).needsReference)) return undefined;
     const variant = this.#referenceVariant();
     const { hidden } = await this.#passes.forward(layout, variant);
     return { hidden, weights: variant.weights };

@@ -3,7 +3,7 @@ import type { Model } from './architecture.js';
 import type { Layout } from './layout.js';
 import { type Lookup, type Mode, ModelBuilder } from './model-builder.js';
 import type { FloatArray, LoraModule, Weights } from './parameters.js';
-import { REFERENCE, scoreGraph, scores, scoreVjpGraph } from './score.js';
+import { REFERENCE, scoreGraph, scoreOf, scoreVjpGraph } from './score.js';
 import { floats, floatTensor, type Session, Sessions, Tensor } from './sessions.js';
 import type { ScoreName } from './types.js';
 import { type Arithmetic, allocate, sizeOf } from './weights.js';
@@ -173,7 +173,7 @@ export class Passes {
         hidden,
         chunk,
         temperature,
-        [...names, ...valued].some((name) => scores[name].needsReference) ? reference : undefined,
+        [...names, ...valued].some((name) => scoreOf(name).needsReference) ? reference : undefined,
       );
       for (const [name, cotangent] of cotangents) {
         const part = allocate(dtype, chunk.to - chunk.from);

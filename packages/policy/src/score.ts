@@ -1,9 +1,10 @@
 import { type Builder, differentiate, type Graph, type Value } from '@kelpie/onnx';
 import type { Model } from './architecture.js';
+import { KelpieError, nearestNames } from './errors.js';
 import { ModelBuilder } from './model-builder.js';
 import type { LoraModule } from './parameters.js';
 import * as all from './scores/index.js';
-import type { ScoreName } from './types.js';
+import type { ScoreFamilyName, ScoreName } from './types.js';
 
 /** What a score's formulas are written in, over n scored tokens; [n, vocabulary] unless said. */
 export interface ScoreContext {
@@ -29,9 +30,43 @@ export interface Score {
   dlogits(context: ScoreContext, cotangent: Value): Value;
 }
 
-export const scores: Readonly<Record<ScoreName, Score>> = Object.fromEntries(
-  Object.values(all).map((score) => [score.name, score]),
-) as Record<ScoreName, Score>;
+/** Scores that differ by a number between 0 and 1, written behind the family's name: `alpha(0.3)`. */
+export interface ScoreFamily {
+  readonly family: ScoreFamilyName;
+  of(parameter: number): Score;
+}
+
+const things: readonly (Score | ScoreFamily)[] = Object.values(all);
+const scores = new Map(things.flatMap((thing) => ('name' in thing ? [[thing.name as string, thing]] : [])));
+const families = new Map(things.flatMap((thing) => ('family' in thing ? [[thing.family as string, thing]] : [])));
+
+/** @throws KelpieError when there is no such score. */
+export function scoreOf(name: string): Score {
+  const score = scores.get(name);
+  if (score !== undefined) return score;
+  const [, stem = name, parameter] = /^(\w+)\((.*)\)$/.exec(name) ?? [];
+  const family = families.get(stem);
+  if (family !== undefined) return family.of(parameterOf(name, stem, parameter));
+  const near = nearestNames(stem, [...scores.keys(), ...families.keys()]).map(spelled);
+  throw new KelpieError(
+    `no score \`${name}\`; nearest: ${near.join(', ')}; there are ${[...scores.keys(), ...families.keys()].map(spelled).join(', ')}`,
+    { code: 'unknown-score', where: { score: name } },
+  );
+}
+
+/** How a score is asked for, or one of a family. */
+const spelled = (name: string): string => (families.has(name) ? `${name}(0.5)` : name);
+
+/** One spelling of each number, so that a score has one name. */
+function parameterOf(name: string, family: string, text: string | undefined): number {
+  const parameter = Number(text);
+  if (text !== undefined && parameter > 0 && parameter < 1 && String(parameter) === text) return parameter;
+  const near = parameter > 0 && parameter < 1 ? `${family}(${parameter})` : `${family}(0.5)`;
+  throw new KelpieError(
+    `the score \`${family}\` takes a number between 0 and 1, both excluded, such as \`${near}\`; got \`${name}\``,
+    { code: 'score-parameter', where: { score: name } },
+  );
+}
 
 interface HeadGraphOptions {
   readonly model: Model;
@@ -92,7 +127,7 @@ function context({ model, dtype, tempered, lora = [] }: HeadGraphOptions): {
 /** hidden [n, width] -> one output per score, [n]. */
 export function scoreGraph(options: HeadGraphOptions): Graph {
   const { m, context: c } = context(options);
-  for (const name of options.scores) m.g.output(name, scores[name].value(c));
+  for (const name of options.scores) m.g.output(name, scoreOf(name).value(c));
   return m.g.build();
 }
 
@@ -106,8 +141,8 @@ export function scoreVjpGraph(
 ): Graph {
   const { m, logits, context: c } = context(options);
   const { g } = m;
-  for (const name of options.valued) g.output(name, scores[name].value(c));
-  const parts = options.scores.map((name) => scores[name].dlogits(c, g.input(`d/${name}`, g.dtype, ['scored'])));
+  for (const name of options.valued) g.output(name, scoreOf(name).value(c));
+  const parts = options.scores.map((name) => scoreOf(name).dlogits(c, g.input(`d/${name}`, g.dtype, ['scored'])));
   const dlogits = parts.reduce(g.add);
   const graph = g.build();
   return differentiate(graph, {

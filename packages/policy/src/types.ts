@@ -1,32 +1,60 @@
 import type { TokenTree } from './tree.js';
 
-/** Numbers a policy gives per scored token. Units: nats. */
-export type ScoreName = 'logprobs' | 'entropy' | 'forwardKl' | 'reverseKl' | 'logSumSquares';
+/**
+ * Numbers a policy gives per scored token. Units: nats.
+ *   logprobs        log-probability of the realised token
+ *   entropy         of the next-token distribution
+ *   logSumSquares   log Σ p², the log of the probability that two draws agree
+ */
+export type ScoreName = 'logprobs' | 'entropy' | 'logSumSquares' | DivergenceName;
+
+/**
+ * Divergences of the policy p from the reference q, exact, over the whole vocabulary. Formula and gradient stand in the
+ * file of the name in `scores/`.
+ *   forwardKl          KL(q ‖ p)
+ *   reverseKl          KL(p ‖ q)
+ *   js                 KL(p ‖ m) + KL(q ‖ m), m = (p + q)/2
+ *   pearsonChi2        χ²(p ‖ q)
+ *   halfChi2PlusKl     χ²(p ‖ q)/2 + KL(p ‖ q)
+ *   squaredHellinger   Σ (√p - √q)²
+ *   neymanChi2         χ²(q ‖ p)
+ *   totalVariation     Σ |p - q|/2
+ *   alpha(a)           (1 - Σ p^(1-a) q^a) / (a (1-a)): KL(p ‖ q) towards a = 0, KL(q ‖ p) towards 1
+ *   jsd(b)             b KL(q ‖ m) + (1-b) KL(p ‖ m), m = (1-b) p + b q
+ *   skewForwardKl(s)   KL(q ‖ s q + (1-s) p)
+ *   skewReverseKl(s)   KL(p ‖ s p + (1-s) q)
+ */
+export type DivergenceName =
+  | 'forwardKl'
+  | 'reverseKl'
+  | 'js'
+  | 'pearsonChi2'
+  | 'halfChi2PlusKl'
+  | 'squaredHellinger'
+  | 'neymanChi2'
+  | 'totalVariation'
+  | `${ScoreFamilyName}(${number})`;
+
+/** Divergences with a number between 0 and 1, written in brackets: `alpha(0.3)`. */
+export type ScoreFamilyName = 'alpha' | 'jsd' | 'skewForwardKl' | 'skewReverseKl';
+
+/** By score, each [rows, tokens]. */
+export type ScoreTable = { readonly [Name in ScoreName]?: Float64Array };
 
 /**
  * Scores of the completions of a batch, unpacked from trees. Row order: trees in order, branches in order within a tree.
  * Every array is [rows, tokens], row-major, left-aligned (a completion's first scored token is column 0); columns behind
  * a row's completion hold 0 and completionMask 0.
  */
-export interface TokenScores {
+export interface TokenScores extends ScoreTable {
   readonly rows: number;
   readonly tokens: number;
   /** [rows, tokens]: 1 on completion tokens, the end token included. */
   readonly completionMask: Uint8Array;
-  /** [rows, tokens]: log-probability of the realised token. */
-  readonly logprobs?: Float64Array;
-  /** [rows, tokens]: entropy of the next-token distribution. */
-  readonly entropy?: Float64Array;
-  /** [rows, tokens]: KL(reference ‖ policy) over the whole vocabulary. */
-  readonly forwardKl?: Float64Array;
-  /** [rows, tokens]: KL(policy ‖ reference) over the whole vocabulary. */
-  readonly reverseKl?: Float64Array;
-  /** [rows, tokens]: log of the sum of the squared probabilities of the whole vocabulary. */
-  readonly logSumSquares?: Float64Array;
 }
 
 /** d loss / d score, each [rows, tokens] like the scores; what is absent is zero. */
-export type Cotangents = { readonly [Name in ScoreName]?: Float64Array };
+export type Cotangents = ScoreTable;
 
 export interface ScoreRequest {
   readonly trees: readonly TokenTree[];
