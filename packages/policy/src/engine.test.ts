@@ -214,3 +214,24 @@ test('a pull is a vjp and its pullback, to the last bit', async () => {
     code: 'cotangent-unasked',
   });
 });
+
+test('a gradient that is not finite updates nothing and is gone; an optimizer that is set again starts from no moments', async () => {
+  await using policy = await Engine.open(init());
+  const request = { trees: [pair], scores: ['logprobs'] } as const;
+  const pull = async (cotangent: number) => {
+    const { scores, pullback } = await policy.vjp(request);
+    await pullback({ logprobs: Float64Array.from(scores.completionMask, (m) => m * cotangent) });
+  };
+  const before = await policy.score(request);
+  await pull(3e38);
+  await expect(policy.step(1e-2)).rejects.toMatchObject({ code: 'gradient-not-finite', where: { step: 0 } });
+  expect(await policy.score(request)).toEqual(before);
+  for (const { data } of (await policy.gradients()).values()) expect(data.every((x) => x === 0)).toBe(true);
+
+  await pull(-1);
+  await policy.step(1e-2);
+  const after = await policy.score(request);
+  await policy.optimizer({});
+  expect(await policy.step(1e-2)).toEqual({ gradNorm: 0 });
+  expect(await policy.score(request)).toEqual(after);
+});
