@@ -1,4 +1,5 @@
 export { getObjective, objectives, objectivesTable } from './catalog.js';
+export { confidenceWeighted, confidenceWeights } from './confidence-weighted.js';
 export * from './divergences/index.js';
 export { nearest, ObjectiveError, type Problem, type ProblemCode, type Where } from './errors.js';
 export {
@@ -22,6 +23,8 @@ export {
   type TokenTable,
   type Totals,
 } from './input.js';
+export { lengthDesensitized, sharedLengthWeights } from './length-desensitized.js';
+export * from './margin-losses.js';
 export { type Mean, type Metrics, meanMetrics, mergeMetrics } from './metrics.js';
 export * from './numerics.js';
 export {
@@ -34,4 +37,13 @@ export {
 } from './objective.js';
 export * from './objectives/index.js';
 export type { OptionInfo } from './options.js';
+export {
+  type Average,
+  definePairObjective,
+  evaluatePairs,
+  type PairLoss,
+  type PairRule,
+  type PairScores,
+} from './pair-objective.js';
 export { type Term, weighted } from './weighted.js';
+export { withoutReference } from './without-reference.js';

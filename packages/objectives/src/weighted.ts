@@ -15,7 +15,8 @@ export interface Term {
  *   L = Σ_k weight_k L_k;   dL/dscore = Σ_k weight_k dL_k/dscore
  * All terms are on the same kind of rows, but for one case: among terms on pairs, one on single rows takes the chosen
  * side, as the likelihood term of a preference loss does. A metric that several terms log is the first one's; terms on
- * one side only log none. A weight of 0 keeps a term's metrics.
+ * one side only log none. A weight of 0 keeps a term's metrics. `details`: `parts` [terms], each term's loss without its
+ * weight.
  */
 export function weighted(terms: readonly Term[]): Objective {
   const bound = terms.map(({ objective, options, weight }) => ({
@@ -62,6 +63,7 @@ export function weighted(terms: readonly Term[]): Objective {
         loss: evaluations.reduce((sum, { loss, weight }) => sum + weight * loss, 0),
         metrics: Object.assign({}, ...evaluations.map(({ metrics }) => metrics).toReversed()),
         cotangents: sumOf(evaluations),
+        details: { parts: Float64Array.from(evaluations, ({ loss }) => loss) },
         state: Object.assign({}, ...evaluations.map(({ state }) => state)),
       };
     },
@@ -105,7 +107,7 @@ function unionOf(all: readonly Needs[]): Needs {
 type Cells = Float64Array | Uint8Array | Int32Array;
 
 /** The even rows of pairs as single rows. */
-function chosenSide(input: ObjectiveInput): ObjectiveInput {
+export function chosenSide(input: ObjectiveInput): ObjectiveInput {
   const rows = input.rows / 2;
   const take = <Kept extends Cells>(values: Kept, width: number): Kept => {
     const taken = values.slice(0, rows * width) as Kept;
@@ -136,7 +138,10 @@ function chosenSide(input: ObjectiveInput): ObjectiveInput {
 }
 
 /** Back onto the rows of the pairs: 0 on the rejected ones. */
-function onChosenSide(cotangents: Cotangents, { rows, tokens }: ObjectiveInput): Cotangents {
+export function onChosenSide(
+  cotangents: Cotangents,
+  { rows, tokens }: Pick<ObjectiveInput, 'rows' | 'tokens'>,
+): Cotangents {
   const spread = (values: Float64Array) => {
     const all = new Float64Array(rows * tokens);
     for (let row = 0; row < rows; row += 2) {

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { nll } from '../nll.js';
 import { divisor, rowDifferences, sigmoid, softplus, spreadRows, total } from '../numerics.js';
 import { defineObjective } from '../objective.js';
+import { pairDetails } from '../pair-objective.js';
 import { interleave, marginsOf, pairMetrics } from '../pairs.js';
 
 /**
@@ -13,7 +14,8 @@ import { interleave, marginsOf, pairMetrics } from '../pairs.js';
  *   dL/dlogπ(y_t) = ∓ beta/pairs ((1-ε) σ(-m) - ε σ(m)) mask_t                          - chosen, + rejected
  *                   - nllWeight w mask_t                                                chosen only
  * with w of the reduction: 1/chosen tokens of the step (TRL, CPO), 1/(pairs n_row), or 1/pairs. Pang et al. divide by
- * each row's length: `nllReduction: 'rows'`.
+ * each row's length: `nllReduction: 'rows'`. `details`: `losses` and `margins` [pairs], without the NLL; `implicitRewards`
+ * and `sequenceLogprobs` [rows].
  */
 export const dpo = defineObjective({
   name: 'dpo',
@@ -39,20 +41,23 @@ export const dpo = defineObjective({
     const implicitRewards = rowDifferences(input, policy.logprobs, reference.logprobs).map((delta) => beta * delta);
     const margins = marginsOf(implicitRewards);
     const pairs = divisor(totals.groups);
-    const loss = total(margins.map((m) => (1 - labelSmoothing) * softplus(-m) + labelSmoothing * softplus(m))) / pairs;
+    const losses = margins.map((m) => (1 - labelSmoothing) * softplus(-m) + labelSmoothing * softplus(m));
+    const loss = total(losses) / pairs;
     const slopes = interleave(margins.length, (pair) => {
       const m = margins[pair]!;
       const slope = (beta / pairs) * ((1 - labelSmoothing) * sigmoid(-m) - labelSmoothing * sigmoid(m));
       return { chosen: -slope, rejected: slope };
     });
     const metrics = pairMetrics(input, implicitRewards);
-    if (nllWeight === 0) return { loss, metrics, cotangents: { logprobs: spreadRows(input, slopes) } };
+    const details = { losses, ...pairDetails(input, implicitRewards) };
+    if (nllWeight === 0) return { loss, metrics, cotangents: { logprobs: spreadRows(input, slopes) }, details };
 
     const counts = { tokens: totals.chosenTokens, rows: totals.groups };
     const chosen = nll(input, policy.logprobs, nllReduction, counts, (row) => row % 2 === 0);
     return {
       loss: loss + nllWeight * chosen.loss,
       metrics: { ...metrics, nll_loss: chosen.mean },
+      details,
       cotangents: {
         logprobs: spreadRows(
           input,

@@ -9,7 +9,8 @@ import { entropyMetric } from '../pairs.js';
  * Ouyang et al. 2022, arXiv:2203.02155, section 3.5.
  *   tokens   L = -1/tokens Σ_rows Σ_t mask_t log π(y_t)                 mean over all completion tokens of the step
  *   rows     L = -1/rows Σ_rows 1/n_row Σ_t mask_t log π(y_t)           mean of row means, n_row = max(tokens of row, 1)
- *   dL/dlogπ(y_t) = -mask_t/tokens;  -mask_t/(rows n_row)
+ *   sums     L = -1/rows Σ_rows Σ_t mask_t log π(y_t)                   mean of row sums
+ *   dL/dlogπ(y_t) = -mask_t/tokens;  -mask_t/(rows n_row);  -mask_t/rows
  */
 export const sft = defineObjective({
   name: 'sft',
@@ -22,9 +23,9 @@ export const sft = defineObjective({
   needs: { policy: ['logprobs'], reference: [] },
   options: {
     reduction: z
-      .enum(['tokens', 'rows'])
+      .enum(['tokens', 'rows', 'sums'])
       .default('tokens')
-      .describe('Mean over all completion tokens of the step, or mean of the row means.'),
+      .describe('Mean over all completion tokens of the step, mean of row means, or mean of row sums.'),
   },
   evaluate(input, { reduction }) {
     const { policy, totals } = input;
