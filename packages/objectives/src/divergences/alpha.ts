@@ -34,7 +34,7 @@ export function alphaDivergence<const A extends number>(alpha: A): Divergence<Al
     slope: (r, cap = Number.POSITIVE_INFINITY) => cappedExpSlope(-a * r, cap),
     logInverse: (v) => logInverse(a, v),
     perspective: (logP, logQ) => perspective(a, logP, logQ),
-    weightedDerivative: (logP, logQ) => -expm1Over(logP, -a, logP - logQ),
+    weightedDerivative: (logP, logQ) => expm1Over(logP, -a, logP - logQ),
   });
 }
 
@@ -47,11 +47,11 @@ function logInverse(a: number, v: number): number {
 /** From whichever side keeps digits as its end of [0, 1] comes near: divided by 1 - a from p's side, by a from q's. */
 function perspective(a: number, logP: number, logQ: number): number {
   const r = logP - logQ;
-  if (a <= 0.5) return (scaledExpm1(logP, -r) - expm1Over(logP, -a, r)) / (1 - a);
+  if (a <= 0.5) return (scaledExpm1(logP, -r) + expm1Over(logP, -a, r)) / (1 - a);
   return (scaledExpm1(logQ, r) - expm1Over(logQ, 1 - a, r)) / a;
 }
 
-/** e^base (e^{kr} - 1)/k with its sign of k: e^base r at k = 0. */
+/** e^base (e^{kr} - 1)/k; e^base r at k = 0. */
 function expm1Over(base: number, k: number, r: number): number {
   return k === 0 ? Math.exp(base) * r : scaledExpm1(base, k * r) / k;
 }

@@ -1,0 +1,69 @@
+import { z } from 'zod';
+import { alphaDivergence, alphaFromTrl } from '../divergences/alpha.js';
+import type { Divergence, LinkDivergence } from '../divergences/divergence.js';
+import { forwardKl } from '../divergences/forward-kl.js';
+import { halfChi2PlusKl } from '../divergences/half-chi2-plus-kl.js';
+import { jensenShannon } from '../divergences/jensen-shannon.js';
+import { neymanChi2 } from '../divergences/neyman-chi2.js';
+import { evaluateTransformed, linkNeeds, linkOf, linkOptions } from '../divergences/preference.js';
+import { reverseKl } from '../divergences/reverse-kl.js';
+import { squaredHellinger } from '../divergences/squared-hellinger.js';
+import { defineObjective } from '../objective.js';
+
+/** By option: what can be a link. Pearson's chi-squared and total variation are not here; see `Divergence.link`. */
+const links = {
+  'reverse-kl': reverseKl,
+  'forward-kl': forwardKl,
+  js: jensenShannon,
+  'half-chi2-plus-kl': halfChi2PlusKl,
+  'squared-hellinger': squaredHellinger,
+  'neyman-chi2': neymanChi2,
+} as const satisfies Record<string, LinkDivergence>;
+
+/**
+ * f-DPO: DPO under another divergence from the reference than reverse KL. Wang et al. 2023, arXiv:2309.16240; the default
+ * is reverse KL, that is DPO.
+ *   L = mean over pairs of (1-ε) softplus(-z) + ε softplus(z),  z = beta (h(r_chosen) - h(r_rejected))
+ *   h(r) = f'(e^r),  r = Σ_t mask_t (log π(y_t) - log π_ref(y_t))                   summed; constants of f' cancel
+ *   dL/dlogπ(y_t) = ∓ beta/pairs ((1-ε) σ(-z) - ε σ(z)) h'(r) mask_t                - chosen, + rejected
+ * Only links are options: f'(0+) = -∞, or the partition term does not cancel within a pair. Authors' sweeps: beta 0.1 to
+ * 0.9 on dialogues, forward KL at 0.03; alpha 0.3, 0.5, 0.7.
+ *
+ * `alpha` is the paper's: f'(u) = (1 - u^-alpha)/alpha, 0 reverse KL, 1 forward KL. TRL's `f_alpha_divergence_coef` is one
+ * minus that in its code (its option text says otherwise, and at the default 1/2 both agree): `alphaConvention: 'trl'`
+ * takes its number as it is. Above 1 that is an alpha below 0, which is no link; such runs are there to be repeated.
+ * `loggedRewards: 'logratio'` logs what TRL logs; the default is the reward that the loss implies, up to a constant of the
+ * prompt. TRL caps exponents for alpha alone, at 80 in float32 and 11 in float16; here every link is capped.
+ * `details` are those of `evaluateTransformed`.
+ */
+export const fDpo = defineObjective({
+  name: 'f-dpo',
+  title: 'f-divergence DPO',
+  summary:
+    "Raises f' of the ratio of chosen over that of rejected: DPO that stays near the reference in another sense.",
+  paper: 'Wang et al. 2023, arXiv:2309.16240',
+  rows: 'pairs',
+  separable: true,
+  needs: linkNeeds,
+  options: {
+    ...linkOptions,
+    divergence: z
+      .enum(['reverse-kl', 'forward-kl', 'js', 'alpha', 'half-chi2-plus-kl', 'squared-hellinger', 'neyman-chi2'])
+      .default('reverse-kl')
+      .describe('From the reference; those whose partition term cancels within a pair.'),
+    alpha: z.number().min(0).default(0.5).describe('Of the alpha divergence alone: 0 is reverse KL, 1 forward KL.'),
+    alphaConvention: z
+      .enum(['paper', 'trl'])
+      .default('paper')
+      .describe("Whose alpha that is: the paper's, or TRL's coefficient, which is one minus the paper's."),
+  },
+  atReference: () => Math.LN2,
+  evaluate(input, options) {
+    const { divergence, alpha, alphaConvention, exponentCap } = options;
+    const chosen: Divergence =
+      divergence === 'alpha'
+        ? alphaDivergence(alphaConvention === 'trl' ? alphaFromTrl(alpha) : alpha)
+        : links[divergence];
+    return evaluateTransformed(input, linkOf(chosen, exponentCap), options);
+  },
+});
