@@ -23,21 +23,22 @@ export function marginsOf(perRow: Float64Array): Float64Array {
 
 /**
  * What every objective on pairs logs, keys and meanings as TRL's. `implicitRewards` is [rows], beta times the summed
- * logratio. An accuracy counts a pair as right only if chosen is strictly above rejected.
+ * logratio. An accuracy counts a pair as right only if chosen is strictly above rejected. `scoredLogprobs` is [rows], what
+ * `logps` tells: sums over tokens, unless the loss reads averages.
  */
 export function pairMetrics(
   input: Grid & { readonly policy: Scores & { readonly logprobs: Float64Array } },
   implicitRewards: Float64Array,
+  scoredLogprobs: Float64Array = rowSums(input, input.policy.logprobs),
 ): Metrics {
   const margins = marginsOf(implicitRewards);
-  const sequenceLogprobs = rowSums(input, input.policy.logprobs);
   return {
     'rewards/chosen': sideMean(implicitRewards, 0),
     'rewards/rejected': sideMean(implicitRewards, 1),
     'rewards/margins': { sum: total(margins), count: margins.length },
     'rewards/accuracies': { sum: margins.filter((margin) => margin > 0).length, count: margins.length },
-    'logps/chosen': sideMean(sequenceLogprobs, 0),
-    'logps/rejected': sideMean(sequenceLogprobs, 1),
+    'logps/chosen': sideMean(scoredLogprobs, 0),
+    'logps/rejected': sideMean(scoredLogprobs, 1),
     ...entropyMetric(input),
   };
 }
