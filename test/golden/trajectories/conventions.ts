@@ -1,4 +1,5 @@
-import { dpo, type Objective, sft, weighted } from '@kelpie/objectives';
+import { type Objective, sft, weighted } from '@kelpie/objectives';
+import { dpoLosses, readLossSettings, readWeighting } from './dpo-losses.js';
 import { type Fields, NotYet } from './fields.js';
 
 /** How a trainer of TRL computes a step, said in options of ours. */
@@ -21,10 +22,6 @@ const readers: Readonly<Record<string, Reader>> = { dpo: readDpo, sft: readSft }
 /** Trainers of TRL whose objectives are not there yet. */
 const notYet = ['reward', 'kto', 'cpo', 'orpo', 'grpo', 'rloo'];
 
-const lossesNotYet = [
-  ...['hinge', 'ipo', 'exo_pair', 'nca_pair', 'robust', 'bco_pair', 'sppo_hard', 'aot', 'aot_unpaired'],
-  ...['apo_zero', 'apo_down', 'discopop', 'sigmoid_norm'],
-];
 const divergencesNotYet = ['forward_kl', 'js_divergence', 'alpha_divergence'];
 
 /** @throws NotYet for what is known and not written; Error for what is not known at all. */
@@ -39,7 +36,7 @@ export function conventionOf(algorithm: string, options: Fields): Convention {
 
 /**
  * Each loss is a mean over its micro-batch, the step's the mean of those. `sft` is the mean over the chosen tokens.
- * `sigmoid` and `sft` take no label smoothing, whatever is set. Rewards are logged whatever the loss is.
+ * Rewards are logged whatever the loss is.
  */
 function readDpo(options: Fields): Convention {
   const losses = options.strings('loss_type');
@@ -47,34 +44,23 @@ function readDpo(options: Fields): Convention {
   if (losses.length === 0 || weights.length !== losses.length) {
     throw new Error(`options: ${losses.length} loss_type and ${weights.length} loss_weights`);
   }
-  for (const loss of losses) {
-    if (loss === 'sigmoid' || loss === 'sft') continue;
-    if (lossesNotYet.includes(loss)) throw new NotYet(`loss_type ${loss} does not exist yet`);
-    throw new Error(`options: the replay does not know loss_type ${loss}`);
-  }
   options.choice('f_divergence_type', ['reverse_kl'], divergencesNotYet);
-  if (options.boolean('use_weighting')) throw new NotYet('use_weighting (WPO) does not exist yet');
-  if (options.nullable('ld_alpha', options.number) !== undefined) {
-    throw new NotYet('ld_alpha (LD-DPO) does not exist yet');
-  }
   if (options.boolean('sync_ref_model')) {
     throw new NotYet('sync_ref_model (TR-DPO, a reference that follows) does not exist yet');
   }
-  options.unused('label_smoothing', 'f_alpha_divergence_coef', 'discopop_tau');
-  options.unused('ref_model_mixup_alpha', 'ref_model_sync_steps');
-  const beta = options.number('beta');
-  const weightOf = (name: string) => weights.reduce((sum, weight, i) => sum + (losses[i] === name ? weight : 0), 0);
-  const plain = losses.length === 1 && losses[0] === 'sigmoid' && weights[0] === 1;
+  options.unused('f_alpha_divergence_coef', 'ref_model_mixup_alpha', 'ref_model_sync_steps');
+  const settings = readLossSettings(options);
+  const weighting = readWeighting(options);
+  const terms = losses.map((loss, i) => {
+    const termOf = dpoLosses[loss];
+    if (termOf === undefined) throw new Error(`options: the replay does not know loss_type ${loss}`);
+    return { ...weighting.pairs(weighting.tokens(termOf(settings))), weight: weights[i]! };
+  });
+  // With a weight of 0 for the rewards that are logged beside a likelihood alone.
+  const logged = { ...weighting.tokens(dpoLosses.sigmoid!(settings)), weight: 0 };
   return {
-    ...(plain
-      ? { objective: dpo as Objective, objectiveOptions: { beta } }
-      : {
-          objective: weighted([
-            { objective: dpo, options: { beta }, weight: weightOf('sigmoid') },
-            { objective: sft, weight: weightOf('sft') },
-          ]),
-          objectiveOptions: {},
-        }),
+    objective: weighted(terms.some(({ objective }) => objective.rows === 'pairs') ? terms : [logged, ...terms]),
+    objectiveOptions: {},
     average: 'micro-batches',
     precompute: options.boolean('precompute_ref_log_probs'),
     maxLength: maxLengthOf(options),
