@@ -272,7 +272,7 @@ describe('names', () => {
 
   test.each([
     ['reverseKL', 'reverseKl'],
-    ['chi2', 'neymanChi2'],
+    ['pearsonChi', 'pearsonChi2'],
     ['alhpa(0.3)', 'alpha(0.5)'],
     ['skewForwardKL(0.1)', 'skewForwardKl(0.5)'],
   ])('%s leads to %s', (name, near) => {

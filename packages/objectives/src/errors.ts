@@ -9,6 +9,7 @@ export type ProblemCode =
   | 'wrong-rows'
   | 'wrong-totals'
   | 'non-finite-score'
+  | 'negative-weight'
   | 'non-finite-result';
 
 export interface Where {

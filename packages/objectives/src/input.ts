@@ -2,19 +2,53 @@ import { type Problem, throwIfAny } from './errors.js';
 import { type Grid, rowLengths, total } from './numerics.js';
 
 /**
- * Numbers a policy gives per scored token, in nats. A further score is one more name here.
- *   logprobs    log-probability of the realised token
- *   entropy     entropy of the next-token distribution
- *   forwardKl   KL(reference ‖ policy), over the whole vocabulary
- *   reverseKl   KL(policy ‖ reference), over the whole vocabulary
- *   values      value estimate before the token
- *   logSumSquares  log Σ_v π_v², the log of the probability that two draws agree
+ * Numbers a policy gives per scored token, in nats; p is the policy's distribution of the next token, q the reference's.
+ * Divergences are exact, over the whole vocabulary. A further score is one more name here.
+ *   logprobs           log-probability of the realised token
+ *   entropy            entropy of p
+ *   values             value estimate before the token
+ *   logSumSquares      log Σ_v p_v², the log of the probability that two draws agree
+ *   forwardKl          KL(q ‖ p)
+ *   reverseKl          KL(p ‖ q)
+ *   js                 KL(p ‖ m) + KL(q ‖ m), m = (p + q)/2
+ *   pearsonChi2        Σ p²/q - 1
+ *   halfChi2PlusKl     half of Pearson's χ² plus KL(p ‖ q)
+ *   neymanChi2         Σ q²/p - 1
+ *   squaredHellinger   Σ (√p - √q)²
+ *   totalVariation     Σ |p - q|/2
  */
-export const scoreNames = ['logprobs', 'entropy', 'forwardKl', 'reverseKl', 'values', 'logSumSquares'] as const;
-export type ScoreName = (typeof scoreNames)[number];
+export const scoreNames = [
+  ...(['logprobs', 'entropy', 'forwardKl', 'reverseKl', 'values', 'logSumSquares'] as const),
+  ...(['js', 'pearsonChi2', 'halfChi2PlusKl', 'neymanChi2', 'squaredHellinger', 'totalVariation'] as const),
+] as const;
+
+/**
+ * Divergences that differ by a number in (0, 1), written behind the name: `alpha(0.3)`.
+ *   alpha(a)           (1 - Σ p^(1-a) q^a)/(a(1-a))
+ *   jsd(b)             b KL(q ‖ m) + (1-b) KL(p ‖ m), m = (1-b) p + b q
+ *   skewForwardKl(s)   KL(q ‖ s q + (1-s) p)
+ *   skewReverseKl(s)   KL(p ‖ s p + (1-s) q)
+ */
+export const scoreFamilies = ['alpha', 'jsd', 'skewForwardKl', 'skewReverseKl'] as const;
+type NumberedName = `${(typeof scoreFamilies)[number]}(${number})`;
+export type ScoreName = (typeof scoreNames)[number] | NumberedName;
+
+/** Names of the scores that tables hold, each once. */
+export function scoresIn(...tables: readonly (Scores | undefined)[]): ScoreName[] {
+  const names = tables.flatMap((table) =>
+    Object.entries(table ?? {}).flatMap(([name, values]) => (values ? [name] : [])),
+  );
+  return [...new Set(names)].filter(isScoreName);
+}
+
+function isScoreName(name: string): name is ScoreName {
+  return scoreNames.some((known) => known === name) || scoreFamilies.some((family) => name.startsWith(`${family}(`));
+}
 
 /** Each [rows, tokens], row-major, left-aligned: column 0 is the completion's first scored token. */
-export type Scores = { readonly [Name in ScoreName]?: Float64Array };
+export type Scores = { readonly [Name in (typeof scoreNames)[number]]?: Float64Array } & {
+  readonly [Name in NumberedName]: Float64Array;
+};
 
 /** d loss / d score, each [rows, tokens] like the scores; what is absent is zero. */
 export type Cotangents = Scores;
@@ -38,6 +72,10 @@ export interface TokenTable {
   readonly returns: Float64Array;
   /** 1 on a token of the prompt that is scored with the completion, 0 on the completion's own. */
   readonly promptTokens: Float64Array;
+  /** Not negative: how much a token counts in the reward. */
+  readonly rewardWeights: Float64Array;
+  /** Not negative: how much a token's divergence counts. */
+  readonly klWeights: Float64Array;
 }
 export type TokenField = keyof TokenTable;
 
@@ -213,7 +251,7 @@ function lengthProblem(values: ArrayLike<number>, length: number, field: string,
 }
 
 function scoreProblems(grid: Grid, scores: Scores | undefined, of: string, needed: readonly ScoreName[]): Problem[] {
-  const names = scoreNames.filter((name) => needed.includes(name) || scores?.[name] !== undefined);
+  const names = [...new Set([...needed, ...scoresIn(scores)])];
   return names.flatMap((name) => {
     const field = `${of}.${name}`;
     const values = scores?.[name];
@@ -248,9 +286,20 @@ function tokenFieldProblems(input: ObjectiveInput, needed: readonly TokenField[]
   return needed.flatMap((name) => {
     const field = `perToken.${name}`;
     const values = input.perToken?.[name];
-    if (values) return tokenProblems(input, values, field, 'non-finite-score');
+    if (values)
+      return [...tokenProblems(input, values, field, 'non-finite-score'), ...signProblems(input, values, name)];
     return [{ code: 'missing-field', where: { field }, expected: 'a number per token', received: 'nothing' }];
   });
+}
+
+/** Fields of tokens that may not be negative. */
+const weights: readonly TokenField[] = ['rewardWeights', 'klWeights'];
+
+function signProblems({ tokens, completionMask }: Grid, values: Float64Array, name: TokenField): Problem[] {
+  const bad = weights.includes(name) ? values.findIndex((value, at) => completionMask[at] === 1 && value < 0) : -1;
+  if (bad < 0) return [];
+  const where = { field: `perToken.${name}`, row: Math.floor(bad / tokens), token: bad % tokens };
+  return [{ code: 'negative-weight', where, expected: 'a number from 0', received: `${values[bad]}` }];
 }
 
 function batchProblems({ batches }: ObjectiveInput, needs: Needs): Problem[] {

@@ -13,7 +13,7 @@ import {
   type ScoredBatch,
   type ScoreName,
   type Scores,
-  scoreNames,
+  scoresIn,
   type TokenTable,
   type Totals,
 } from './input.js';
@@ -159,7 +159,7 @@ function complete(input: ObjectiveInput, kind: RowKind, initial: ObjectiveState)
 function resultProblems({ loss, cotangents }: Evaluation, tokens: number, objective: string): Problem[] {
   const problems: Problem[] = [];
   const expected = 'a finite number';
-  for (const score of scoreNames) {
+  for (const score of scoresIn(cotangents)) {
     const values = cotangents[score];
     const bad = values?.findIndex((value) => !Number.isFinite(value)) ?? -1;
     if (bad < 0) continue;

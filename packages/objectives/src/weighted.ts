@@ -153,7 +153,7 @@ export function onChosenSide(
 }
 
 function sumOf(parts: readonly (Pick<Evaluation, 'cotangents'> & { readonly weight: number })[]): Scores {
-  const sums: { [Name in ScoreName]?: Float64Array } = {};
+  const sums: { -readonly [Name in keyof Scores]: Scores[Name] } = {};
   for (const { cotangents, weight } of parts) {
     for (const [name, values] of Object.entries(cotangents) as [ScoreName, Float64Array][]) {
       sums[name] ??= new Float64Array(values.length);

@@ -33,13 +33,16 @@ export type DivergenceName =
   | 'squaredHellinger'
   | 'neymanChi2'
   | 'totalVariation'
-  | `${ScoreFamilyName}(${number})`;
+  | NumberedName;
 
 /** Divergences with a number between 0 and 1, written in brackets: `alpha(0.3)`. */
 export type ScoreFamilyName = 'alpha' | 'jsd' | 'skewForwardKl' | 'skewReverseKl';
+type NumberedName = `${ScoreFamilyName}(${number})`;
 
 /** By score, each [rows, tokens]. */
-export type ScoreTable = { readonly [Name in ScoreName]?: Float64Array };
+export type ScoreTable = { readonly [Name in Exclude<ScoreName, NumberedName>]?: Float64Array } & {
+  readonly [Name in NumberedName]: Float64Array;
+};
 
 /**
  * Scores of the completions of a batch, unpacked from trees. Row order: trees in order, branches in order within a tree.

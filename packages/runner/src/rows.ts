@@ -25,7 +25,7 @@ export interface Example {
 }
 
 /** By score, by example, by branch: [scored tokens]. */
-export type ReferenceTable = { readonly [Name in ScoreName]?: readonly (readonly Float64Array[])[] };
+export type ReferenceTable = { readonly [Name in keyof Scores]: readonly (readonly Float64Array[])[] };
 
 /** Examples with the reference's scores of each. */
 export interface Rows {

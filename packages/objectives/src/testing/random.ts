@@ -18,13 +18,14 @@ export function seeded(seed: number): Random {
 /** Rows that stand together: a pair, a group of three, one row. */
 export const unitRows: Readonly<Record<RowKind, number>> = { single: 1, pairs: 2, unpaired: 1, groups: 3 };
 
-/** Plausible numbers of each score; of a score not named here, anything in (-1, 1). */
+/** Plausible numbers of each score; of a score not named here, a divergence, anything in (0, 0.5). */
 const draws: { readonly [Name in ScoreName]?: (random: Random) => number } = {
   logprobs: (random) => -0.05 - 3 * random(),
   entropy: (random) => 3 * random(),
   forwardKl: (random) => 0.5 * random(),
   reverseKl: (random) => 0.5 * random(),
   logSumSquares: (random) => -2 * random(),
+  values: (random) => 2 * random() - 1,
 };
 
 /** Random rows with everything `needs` asks for: lengths from 1 to `tokens`, now and then a hole in the mask. */
@@ -54,6 +55,8 @@ export function randomInput(
     perToken: {
       advantages: draw(signed),
       returns: draw(signed),
+      rewardWeights: draw((next) => 2 * next()),
+      klWeights: draw((next) => 2 * next()),
       promptTokens: Float64Array.from({ length: cells }, (_, at) => (at % tokens < 2 ? 1 : 0)),
     },
     batches: Object.fromEntries((needs.batches ?? []).map((name) => [name, randomBatch(needs, random)])),
@@ -72,7 +75,7 @@ function randomBatch(needs: Needs, random: Random): ScoredBatch {
 }
 
 function randomScores(names: readonly ScoreName[], length: number, random: Random): Scores {
-  const of = (name: ScoreName) => draws[name] ?? (() => 2 * random() - 1);
+  const of = (name: ScoreName) => draws[name] ?? ((next: Random) => 0.5 * next());
   return Object.fromEntries(names.map((name) => [name, Float64Array.from({ length }, () => of(name)(random))]));
 }
 

@@ -6,7 +6,7 @@ import {
   type Needs,
   type ObjectiveInput,
   type ScoreName,
-  scoreNames,
+  scoresIn,
 } from '../input.js';
 import { type Metrics, mergeMetrics } from '../metrics.js';
 import type { Evaluation, Objective } from '../objective.js';
@@ -124,9 +124,8 @@ function stoppedAsDeclared(objective: Objective, { input, options }: Case): void
 function cotangentShapes(objective: Objective, { input, options }: Case): void {
   const { cotangents } = objective.evaluate(input, options);
   const asked = objective.needsOf(options).policy;
-  for (const score of scoreNames) {
-    const values = cotangents[score];
-    if (!values) continue;
+  for (const score of scoresIn(cotangents)) {
+    const values = cotangents[score]!;
     ensure(asked.includes(score), `a cotangent of \`${score}\`, which is not in \`needs.policy\``);
     equal(`length of the cotangent of ${score}`, values.length, input.rows * input.tokens);
     values.forEach((value, at) => {
@@ -282,7 +281,7 @@ function shuffled(count: number, random: Random): number[] {
 }
 
 function joinCotangents(parts: readonly Cotangents[]): Cotangents {
-  const names = scoreNames.filter((name) => parts.some((part) => part[name]));
+  const names = scoresIn(...parts);
   return Object.fromEntries(
     names.map((name) => [name, Float64Array.from(parts.flatMap((part) => [...(part[name] ?? [])]))]),
   );
@@ -291,7 +290,7 @@ function joinCotangents(parts: readonly Cotangents[]): Cotangents {
 function sameEvaluation(expected: Evaluation, actual: Evaluation, tolerance: Tolerance): void {
   close('loss', actual.loss, expected.loss, tolerance);
   sameMetrics(expected.metrics, actual.metrics, tolerance);
-  for (const score of scoreNames) {
+  for (const score of scoresIn(expected.cotangents, actual.cotangents)) {
     const values = expected.cotangents[score];
     equal(`cotangent of ${score} given`, actual.cotangents[score] !== undefined, values !== undefined);
     values?.forEach((value, at) => {
