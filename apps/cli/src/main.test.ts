@@ -217,6 +217,20 @@ describe('train', () => {
     });
   });
 
+  it('goes on only in a folder that a run has begun in', async () => {
+    mkdirSync(at('mine', 'model'), { recursive: true });
+    writeFileSync(at('mine', 'model', 'weights.txt'), 'w');
+    expect(await kelpie([...dpoArgv(at('mine')), '--resume'])).toMatchObject({
+      code: 2,
+      err: "error: there is no run to go on with, only what is none of a run's own: `model`; nothing is overwritten: name another folder (folder `ROOT/mine`)\n",
+    });
+    expect(readFileSync(at('mine', 'model', 'weights.txt'), 'utf8')).toBe('w');
+    const model = await kelpie([...dpoArgv(at('base', 'model')), '--resume']);
+    expect(model).toMatchObject({ code: 2, err: expect.stringContaining('none of a run') });
+    const absent = await kelpie([...dpoArgv(at('begun')), '--resume', '--max-steps', '1']);
+    expect(absent).toMatchObject({ code: 0, err: expect.stringContaining('no checkpoint in ROOT/begun: beginning\n') });
+  });
+
   it('takes a config without weights for a slip of the flag', async () => {
     mkdirSync(at('unweighted'));
     copyFileSync(join(reviews, 'base', 'config.json'), at('unweighted', 'config.json'));

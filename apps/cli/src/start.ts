@@ -2,6 +2,7 @@ import { existsSync, readdirSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { Objective } from '@kelpie/objectives';
 import type { LoraOptions, OpenOptions } from '@kelpie/policy';
+import { requireResumable } from '@kelpie/runner';
 import type { RunConfig } from './config/schema.js';
 import { UsageError } from './exit.js';
 import { requireFolder } from './model.js';
@@ -65,6 +66,7 @@ function requireOut(out: string, resume: boolean): void {
   if (resume) {
     if (existsSync(join(out, 'run.json')))
       throw new UsageError(`the run in \`${out}\` is finished: its model is in \`${join(out, 'model')}\``);
+    requireResumable(out);
     return;
   }
   if (readdirSync(out).length === 0) return;

@@ -1,4 +1,5 @@
-import { readdir, readFile, rm, stat } from 'node:fs/promises';
+import { readdirSync } from 'node:fs';
+import { readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { KelpieError, type Policy } from '@kelpie/policy';
 import {
@@ -57,25 +58,35 @@ export async function saveCheckpoint(
     const stored: Stored = { format, ...state, configHash, policyState: await hashFile(file) };
     await writeWhole(join(temporary, loopName), `${JSON.stringify(stored, null, 2)}\n`);
   });
-  for (const old of (await stepsIn(folder)).slice(keep)) await removeFolderWhole(join(folder, old));
+  for (const old of stepsOf(folder).slice(keep)) await removeFolderWhole(join(folder, old));
   for (const entry of await readdir(folder))
     if (leftover.test(entry)) await rm(join(folder, entry), { recursive: true });
   return target;
 }
 
-/** Checkpoints of a folder by name, the newest first. */
-async function stepsIn(folder: string): Promise<string[]> {
-  const names = await readdir(folder).catch(() => [] as string[]);
+/** Checkpoints of a folder by name, the newest first, whole or not. */
+export function stepsOf(folder: string): string[] {
   const step = (entry: string) => Number(name.exec(entry)?.[1]);
-  return names.filter((entry) => name.test(entry)).sort((a, b) => step(b) - step(a));
+  return namesIn(folder)
+    .filter((entry) => name.test(entry))
+    .sort((a, b) => step(b) - step(a));
 }
 
-/** The newest whole checkpoint of a folder, if there is one; each that is not whole is told. */
+function namesIn(folder: string): string[] {
+  try {
+    return readdirSync(folder);
+  } catch {
+    return [];
+  }
+}
+
+/** The newest whole checkpoint of a folder, if it has any; each that is not whole is told. Throws if none of several is. */
 export async function findCheckpoint(
   folder: string,
   onWarning: (message: string) => void = () => {},
 ): Promise<Checkpoint | undefined> {
-  for (const entry of await stepsIn(folder)) {
+  const passedOver: string[] = [];
+  for (const entry of stepsOf(folder)) {
     const at = join(folder, entry);
     const policyFile = join(at, policyName);
     try {
@@ -88,12 +99,17 @@ export async function findCheckpoint(
       if (found !== format) throw new Error(`its format is ${JSON.stringify(found)}, not ${format}`);
       if (hashOf(canonical(state.config)) !== configHash) throw new Error(`the config in ${loopName} was changed`);
       if ((await hashFile(policyFile)) !== policyState) throw new Error(`${policyName} is damaged`);
+      for (const message of passedOver) onWarning(message);
       return { folder: at, policyFile, state };
     } catch (error) {
-      onWarning(`the checkpoint ${at} is passed over: ${messageOf(error)}`);
+      passedOver.push(`the checkpoint ${at} is passed over: ${messageOf(error)}`);
     }
   }
-  return undefined;
+  if (passedOver.length === 0) return undefined;
+  throw new KelpieError(
+    `no checkpoint is whole, so the run cannot go on:\n${passedOver.map((message) => `  ${message}`).join('\n')}\nBegin in another folder, or remove this one first.`,
+    { code: 'checkpoints-damaged', where: { folder } },
+  );
 }
 
 /** Refuses a checkpoint of another config; the message says what differs. */
@@ -126,11 +142,4 @@ function isTable(value: unknown): value is Record<string, unknown> {
 
 function show(value: unknown): string {
   return value === undefined ? 'absent' : JSON.stringify(value);
-}
-
-export async function exists(path: string): Promise<boolean> {
-  return stat(path).then(
-    () => true,
-    () => false,
-  );
 }

@@ -5,6 +5,7 @@ export * from './loggers/index.js';
 export { type OfflineResult, type OfflineRun, trainOffline } from './offline.js';
 export { type ReferenceOptions, referenceScores } from './reference.js';
 export { type Example, join, type Part, partOf, type ReferenceTable, type Rows, splitCotangents } from './rows.js';
+export { requireResumable } from './run-folder.js';
 export { type ScheduleName, type ScheduleOptions, scheduleFactor, scheduleNames } from './schedule.js';
 export { type CheckPart, type SelfCheck, type SelfCheckOptions, selfCheck, selfCheckError } from './self-check.js';
 export { type AccumulatedStep, accumulate, measure, type StepOptions, type StepResult, type Task } from './step.js';

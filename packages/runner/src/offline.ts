@@ -4,21 +4,14 @@ import { hashTrees, type Plan, plan, type TextTokenizer } from '@kelpie/data';
 import { meanMetrics, type Objective } from '@kelpie/objectives';
 import { KelpieError, type Policy, type SaveOptions, type ScoreName } from '@kelpie/policy';
 import { z } from 'zod';
-import {
-  type Checkpoint,
-  exists,
-  findCheckpoint,
-  type LoopState,
-  requireSameConfig,
-  saveCheckpoint,
-} from './checkpoint.js';
+import { type Checkpoint, findCheckpoint, type LoopState, requireSameConfig, saveCheckpoint } from './checkpoint.js';
 import { evaluate, isWithoutReference } from './evaluate.js';
 import { Events, type Logger } from './events.js';
 import { messageOf, writeWhole } from './files.js';
 import { jsonl, timing } from './loggers/index.js';
 import { referenceScores } from './reference.js';
 import { type Example, idsOf, type Part, partOf, type Rows } from './rows.js';
-import { openRunFolder, type RunFolder } from './run-folder.js';
+import { openRunFolder, type RunFolder, requireNew, requireResumable } from './run-folder.js';
 import { scheduleFactor } from './schedule.js';
 import { selfCheck, selfCheckError } from './self-check.js';
 import { accumulate, type Task } from './step.js';
@@ -117,10 +110,8 @@ async function prepare(run: OfflineRun, events: Events): Promise<Setup> {
   const options = withBudget(parsed.data, policy.info, [...examples, ...heldout]);
   requireOffline(objective, objectiveOptions);
   const checkpoints = join(outFolder, 'checkpoints');
-  if (!resume && ((await exists(checkpoints)) || (await exists(join(outFolder, 'run.json'))))) {
-    const message = 'the folder holds a run already: resume it, or choose another folder';
-    throw new KelpieError(message, { code: 'run-exists', where: { folder: outFolder } });
-  }
+  if (resume) requireResumable(outFolder);
+  else requireNew(outFolder);
   const { maxSteps, epochs } = options;
   const planned = plan({
     ...batching(options),
@@ -148,6 +139,7 @@ async function prepare(run: OfflineRun, events: Events): Promise<Setup> {
   const folder = openRunFolder(outFolder);
   const sizes = { examples: examples.length, heldout: heldout.length };
   events.emit({ type: 'start', step, resumed: checkpoint !== undefined, steps, stepsPerEpoch, ...sizes, config });
+  if (resume && checkpoint === undefined) events.warn(`no checkpoint in ${outFolder}: beginning`);
   for (const message of warnings) events.warn(message);
   if (checkpoint !== undefined && checkpoint.state.threads !== policy.info.threads) {
     events.warn(

@@ -1,9 +1,10 @@
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { dpo } from '@kelpie/objectives';
 import { expect, it } from 'vitest';
-import { trainOffline } from './offline.js';
-import { openRunFolder } from './run-folder.js';
+import { memory } from './loggers/index.js';
+import { type OfflineRun, trainOffline } from './offline.js';
+import { openRunFolder, requireResumable } from './run-folder.js';
 import { altered, scratch, tinyOptions, tinyPairs, tinyPolicy } from './testing/tiny.js';
 
 const place = scratch();
@@ -25,6 +26,59 @@ it('what was in the folder before stays', async () => {
   await expect(failing(place('run'))).rejects.toThrow('no gradient');
   expect(readdirSync(place('run')).sort()).toEqual(['notes.txt', 'reference']);
   expect(readFileSync(place('run/notes.txt'), 'utf8')).toBe('mine');
+});
+
+const trained = async (outFolder: string, more: Partial<OfflineRun> = {}) =>
+  trainOffline({
+    policy: await tinyPolicy(place('policy')),
+    objective: dpo,
+    examples: tinyPairs(8),
+    outFolder,
+    options: tinyOptions,
+    ...more,
+  });
+
+it.each([
+  ['model/weights.txt', '`model`'],
+  ['config.json', '`config.json`'],
+  ['.git/HEAD', '`.git`'],
+])('a folder with %s and no run of ours is not gone on in', async (file, named) => {
+  const folder = place(`foreign-${file.replaceAll('/', '-')}`);
+  mkdirSync(dirname(join(folder, file)), { recursive: true });
+  writeFileSync(join(folder, file), 'mine');
+  await expect(trained(folder, { resume: true })).rejects.toThrow(`only what is none of a run's own: ${named};`);
+  expect(readdirSync(folder, { recursive: true })).toHaveLength(file.includes('/') ? 2 : 1);
+  expect(readFileSync(join(folder, file), 'utf8')).toBe('mine');
+});
+
+it('a model that stands there already is not overwritten by a new run', async () => {
+  mkdirSync(place('taken/model'), { recursive: true });
+  await expect(trained(place('taken'))).rejects.toMatchObject({ code: 'run-exists' });
+});
+
+it('a log of another kind makes no run of a folder', () => {
+  mkdirSync(place('logged/model'), { recursive: true });
+  writeFileSync(place('logged/metrics.jsonl'), '{"loss": 1}\n');
+  expect(() => requireResumable(place('logged'))).toThrow('`metrics.jsonl`, `model`');
+  writeFileSync(place('logged/metrics.jsonl'), '{"step":0,"epoch":0,"eval_loss":1}\n');
+  requireResumable(place('logged'));
+});
+
+it('resuming where nothing is begins, and says so', async () => {
+  const log = memory();
+  await trained(place('absent'), { resume: true, loggers: [log] });
+  expect(log.of('warning').map(({ message }) => message)).toEqual([`no checkpoint in ${place('absent')}: beginning`]);
+});
+
+it('a run none of whose checkpoints is whole is not begun again', async () => {
+  const options = { ...tinyOptions, saveEvery: 1 };
+  await trained(place('spoilt'), { options });
+  rmSync(place('spoilt/run.json'));
+  const metrics = readFileSync(place('spoilt/metrics.jsonl'), 'utf8');
+  for (const name of readdirSync(place('spoilt/checkpoints')))
+    writeFileSync(join(place('spoilt/checkpoints'), name, 'loop.json'), '{');
+  await expect(trained(place('spoilt'), { options, resume: true })).rejects.toThrow('no checkpoint is whole');
+  expect(readFileSync(place('spoilt/metrics.jsonl'), 'utf8')).toBe(metrics);
 });
 
 it('left-overs of a dead process go, and nothing else', () => {

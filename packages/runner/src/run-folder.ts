@@ -1,10 +1,14 @@
-import { readdirSync, rmdirSync, rmSync } from 'node:fs';
+import { closeSync, existsSync, openSync, readdirSync, readSync, rmdirSync, rmSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
-import { makeFolder } from '@kelpie/policy';
+import { KelpieError, makeFolder } from '@kelpie/policy';
+import { stepsOf } from './checkpoint.js';
 import { leftover } from './files.js';
 
 /** What a run writes before its first step. */
 const early = ['metrics.jsonl', 'timing.jsonl', 'reference'];
+
+/** What a run has in its folder before its first checkpoint. */
+const own = new Set([...early, 'checkpoints']);
 
 export interface RunFolder {
   giveBack(): void;
@@ -28,6 +32,45 @@ export function openRunFolder(folder: string): RunFolder {
       }
     },
   };
+}
+
+/** Refuses what a new run would overwrite. */
+export function requireNew(folder: string): void {
+  if (!['checkpoints', 'model', 'run.json'].some((name) => existsSync(join(folder, name)))) return;
+  const message = 'the folder holds a run or a model already: resume the run, or choose another folder';
+  throw new KelpieError(message, { code: 'run-exists', where: { folder } });
+}
+
+/**
+ * Refuses a folder that no run has begun in: going on there would overwrite what is somebody's own. One that is absent or
+ * empty will do. A model is a run's own only beside its checkpoints or its log.
+ */
+export function requireResumable(folder: string): void {
+  if (stepsOf(join(folder, 'checkpoints')).length > 0) return;
+  const logged = isLog(join(folder, 'metrics.jsonl'));
+  const ours = (name: string) =>
+    leftover.test(name) || (name === 'model' || name === 'metrics.jsonl' ? logged : own.has(name));
+  const others = entriesOf(folder).filter((name) => !ours(name));
+  if (others.length === 0) return;
+  const shown = others.slice(0, 3).map((name) => `\`${name}\``);
+  const list = others.length > 3 ? `${shown.join(', ')} and ${others.length - 3} more` : shown.join(', ');
+  throw new KelpieError(
+    `there is no run to go on with, only what is none of a run's own: ${list}; nothing is overwritten: name another folder`,
+    { code: 'no-run', where: { folder } },
+  );
+}
+
+/** Whether a file is a run's log: empty yet, or its first line is of a step. */
+function isLog(file: string): boolean {
+  try {
+    const handle = openSync(file, 'r');
+    const head = Buffer.alloc(64);
+    const length = readSync(handle, head);
+    closeSync(handle);
+    return length === 0 || /^\{"step":\d+,"epoch":/.test(head.toString('utf8', 0, length));
+  } catch {
+    return false;
+  }
 }
 
 function removeLeftovers(folder: string): void {
