@@ -1,4 +1,6 @@
 export { getObjective, objectives, objectivesTable } from './catalog.js';
+export { ontoSequences, predictionsOf, pullToLogits, scoresOfLogits, type TokenLogits } from './categorical.js';
+export * from './claims.js';
 export { confidenceWeighted, confidenceWeights } from './confidence-weighted.js';
 export * from './divergences/index.js';
 export { nearest, ObjectiveError, type Problem, type ProblemCode, type Where } from './errors.js';

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import type { Claims } from './claims.js';
 import { type Problem, throwIfAny } from './errors.js';
 import {
   type BatchName,
@@ -84,6 +85,8 @@ interface Declared<Options> {
   readonly state?: ObjectiveState;
   /** Loss of a whole step where the policy is the reference, if the options settle it: a check on step 0. */
   atReference?(options: Options): number | undefined;
+  /** What it promises beyond its gradient under these options: its optimum, what its estimator descends. */
+  claims?(options: Options): Claims;
 }
 
 export interface ObjectiveDefinition<Shape extends z.ZodRawShape, N extends Needs>

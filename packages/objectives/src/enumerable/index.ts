@@ -1,3 +1,4 @@
+export { minimizeKinked, shortestCombination } from './kinks.js';
 export {
   bestOfN,
   type FrontierPoint,
@@ -23,6 +24,16 @@ export {
   tokenLogprobs,
   uniformPolicy,
 } from './policy.js';
-export { enumerableScores, gridOf, pullback, scoresOf, type TableActorCritic, type TableGradient } from './scores.js';
+export {
+  type ExpectedObjective,
+  expectedObjective,
+  isOnPolicy,
+  type Population,
+  type PopulationOptions,
+  populationOf,
+  type Setting,
+} from './population.js';
+export { givesScore, gridOf, pullback, scoresOf, type TableActorCritic, type TableGradient } from './scores.js';
 export { largest, minimize, rootBetween, type Solution, type SolveOptions, solveStationary } from './solve.js';
 export { enumerateSequences, type SequenceSpace, type SpaceOptions } from './space.js';
+export { type EnumerableWorld, enumerableWorld, type WorldOptions } from './world.js';

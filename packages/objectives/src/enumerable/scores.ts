@@ -1,4 +1,16 @@
-import { type Cotangents, type ScoreName, type Scores, scoreNames } from '../input.js';
+import {
+  alphaDivergence,
+  type Divergence,
+  forwardKl,
+  halfChi2PlusKl,
+  jensenShannon,
+  neymanChi2,
+  pearsonChi2,
+  reverseKl,
+  squaredHellinger,
+  totalVariation,
+} from '../divergences/index.js';
+import type { Cotangents, ScoreName, Scores } from '../input.js';
 import type { Grid } from '../numerics.js';
 import { type TablePolicy, tokenLogprobs } from './policy.js';
 import type { SequenceSpace } from './space.js';
@@ -27,7 +39,6 @@ function mean(logp: Float64Array, x: (v: number) => number): number {
 }
 
 const entropyOf = ({ logp }: Position) => -mean(logp, (v) => logp[v]!);
-const reverseKlOf = ({ logp, logq }: Position) => mean(logp, (v) => logp[v]! - logq[v]!);
 const squaresOf = ({ logp }: Position) => mean(logp, (v) => Math.exp(logp[v]!));
 
 /** The derivative of Σ_v p_v x_v where x moves only in second order: p_v (x_v - E x). */
@@ -37,8 +48,8 @@ function pullCentred({ logp }: Position, x: (v: number) => number, center: numbe
   });
 }
 
-/** Every score that is a function of the distribution of the next token. `values` has a table of its own. */
-const rules: { readonly [Name in Exclude<ScoreName, 'values'>]?: Rule } = {
+/** Scores of the policy alone. `values` has a table of its own. */
+const ofPolicy: { readonly [Name in ScoreName]?: Rule } = {
   logprobs: {
     value: ({ logp, token }) => logp[token]!,
     pull({ logp, token }, weight, gradient) {
@@ -52,19 +63,6 @@ const rules: { readonly [Name in Exclude<ScoreName, 'values'>]?: Rule } = {
     pull: (position, weight, gradient) =>
       pullCentred(position, (v) => -position.logp[v]!, entropyOf(position), weight, gradient),
   },
-  forwardKl: {
-    value: ({ logp, logq }) => mean(logq, (v) => logq[v]! - logp[v]!),
-    pull({ logp, logq }, weight, gradient) {
-      logp.forEach((logprob, v) => {
-        gradient[v]! += weight * (Math.exp(logprob) - Math.exp(logq[v]!));
-      });
-    },
-  },
-  reverseKl: {
-    value: reverseKlOf,
-    pull: (position, weight, gradient) =>
-      pullCentred(position, (v) => position.logp[v]! - position.logq[v]!, reverseKlOf(position), weight, gradient),
-  },
   logSumSquares: {
     value: (position) => Math.log(squaresOf(position)),
     pull(position, weight, gradient) {
@@ -74,8 +72,40 @@ const rules: { readonly [Name in Exclude<ScoreName, 'values'>]?: Rule } = {
   },
 };
 
-/** Scores the enumerable model can give. */
-export const enumerableScores: readonly ScoreName[] = scoreNames.filter((name) => name === 'values' || name in rules);
+/** Divergences of the policy from the reference at one position. */
+const divergences: { readonly [Name in ScoreName]?: Divergence } = {
+  forwardKl,
+  reverseKl,
+  js: jensenShannon,
+  pearsonChi2,
+  halfChi2PlusKl,
+  neymanChi2,
+  squaredHellinger,
+  totalVariation,
+};
+
+function ofDivergence(divergence: Divergence): Rule {
+  return {
+    value: ({ logp, logq }) => divergence.exact(logp, logq).value,
+    pull({ logp, logq }, weight, gradient) {
+      divergence.exact(logp, logq).gradient.forEach((slope, v) => {
+        gradient[v]! += weight * slope;
+      });
+    },
+  };
+}
+
+/** The rule of a score's name, if the enumerable model has one: a name of its own, or a family with its number. */
+function ruleNamed(name: ScoreName): Rule | undefined {
+  const [, family, parameter] = /^(\w+)\((.+)\)$/.exec(name) ?? [];
+  const divergence = family === 'alpha' ? alphaDivergence(Number(parameter)) : divergences[name];
+  return divergence ? ofDivergence(divergence) : ofPolicy[name];
+}
+
+/** Whether the enumerable model can give a score. */
+export function givesScore(name: ScoreName): boolean {
+  return name === 'values' || ruleNamed(name) !== undefined;
+}
 
 /** A policy with a value estimate per prefix beside its logits. */
 export interface TableActorCritic extends TablePolicy {
@@ -149,10 +179,10 @@ export function pullback(
   return { logits, values };
 }
 
-function ruleOf(name: Exclude<ScoreName, 'values'>): Rule {
-  const rule = rules[name];
+function ruleOf(name: ScoreName): Rule {
+  const rule = ruleNamed(name);
   if (rule) return rule;
-  throw new Error(`the enumerable model gives no score \`${name}\`; it gives ${enumerableScores.join(', ')}`);
+  throw new Error(`the enumerable model gives no score \`${name}\``);
 }
 
 function positionAt(

@@ -1,0 +1,89 @@
+import { seeded } from '../testing/random.js';
+import { normal } from './policy.js';
+import type { Solution } from './solve.js';
+
+type Vector = Float64Array;
+
+/**
+ * The least value of a loss with kinks, by gradient sampling: the step is against the shortest convex combination of the
+ * gradients around the point, and where that combination is zero there is no descent. The radius shrinks as it nears zero.
+ * Burke, Lewis and Overton 2005. `gradient` and `residual` of the result are those of that combination.
+ */
+export function minimizeKinked(
+  loss: (point: Vector) => number,
+  gradient: (point: Vector) => Vector,
+  start: Vector,
+  { tolerance = 1e-9, radius = 1e-2, finest = 1e-7, steps = 2000 } = {},
+): Solution {
+  const random = seeded(start.length);
+  let point: Vector = Float64Array.from(start);
+  let value = loss(point);
+  let reach = radius;
+  let bound = 1e-2;
+  let best: Vector = gradient(point);
+  let taken = 0;
+  for (; taken < steps; taken++) {
+    const around = Array.from({ length: 2 * point.length }, () => gradient(nearby(point, reach, random)));
+    best = shortestCombination([gradient(point), ...around]);
+    const size = norm(best);
+    if (size <= bound) {
+      if (reach <= finest && size <= tolerance) break;
+      reach = Math.max(reach / 4, finest);
+      bound = Math.max(bound / 4, tolerance);
+      if (reach <= finest && bound <= tolerance && size <= 10 * tolerance) break;
+      continue;
+    }
+    const next = lineSearch(loss, point, value, best, size);
+    if (next) [point, value] = [next.point, next.value];
+    else if (reach <= finest) break;
+    else reach = Math.max(reach / 4, finest);
+  }
+  return { point, gradient: best, residual: norm(best), steps: taken };
+}
+
+/** Uniform in a ball. */
+function nearby(point: Vector, radius: number, random: () => number): Vector {
+  const direction = point.map(() => normal(random));
+  const scale = (radius * random() ** (1 / point.length)) / norm(direction);
+  return point.map((x, i) => x + scale * direction[i]!);
+}
+
+function lineSearch(loss: (point: Vector) => number, point: Vector, value: number, direction: Vector, size: number) {
+  for (let step = 1 / size; step * size > 1e-12; step /= 2) {
+    const moved = point.map((x, i) => x - step * direction[i]!);
+    const there = loss(moved);
+    if (there < value - 1e-6 * step * size * size) return { point: moved, value: there };
+  }
+  return undefined;
+}
+
+/** The point nearest to 0 in the convex hull of some vectors: mass moves from the worst vector in use to the best. Mitchell, Demyanov and Malozemov 1974. */
+export function shortestCombination(vectors: readonly Vector[], steps = 3000): Vector {
+  const weights = new Float64Array(vectors.length);
+  weights[0] = 1;
+  const point = Float64Array.from(vectors[0]!);
+  for (let i = 0; i < steps; i++) {
+    const along = vectors.map((vector) => dot(vector, point));
+    const to = along.indexOf(Math.min(...along));
+    const used = along.map((value, at) => (weights[at]! > 0 ? value : Number.NEGATIVE_INFINITY));
+    const from = used.indexOf(Math.max(...used));
+    const gap = along[from]! - along[to]!;
+    if (gap <= 1e-16 * Math.max(1, dot(point, point))) break;
+    const step = vectors[to]!.map((x, at) => x - vectors[from]![at]!);
+    const share = Math.min(weights[from]!, gap / dot(step, step));
+    weights[from]! -= share;
+    weights[to]! += share;
+    step.forEach((x, at) => {
+      point[at]! += share * x;
+    });
+  }
+  return point;
+}
+
+function dot(a: Vector, b: Vector): number {
+  return a.reduce((sum, value, i) => sum + value * b[i]!, 0);
+}
+
+function norm(values: Vector): number {
+  return Math.sqrt(dot(values, values));
+}
