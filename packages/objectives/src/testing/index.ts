@@ -7,6 +7,7 @@ export {
   goldenPairs,
   interleaved,
 } from './golden.js';
+export { lossOfPair, type PairLogratios, pairsOf, tableOf } from './pairs.js';
 export { type Random, randomInput, randomOptions, seeded } from './random.js';
 export { atReference, fillMasked, padTokens, takeUnits } from './rows.js';
 export { type Check, testObjective } from './suite.js';
