@@ -63,6 +63,10 @@ export interface RowTable {
   readonly rewards: Float64Array;
   /** How many times likelier the row's prompt is among desirable rows than among undesirable ones; positive. */
   readonly densityRatios: Float64Array;
+  /** Place in the ranking of the row's group, 0 the best; equal numbers tie, a negative one takes no part. */
+  readonly ranks: Int32Array;
+  /** 1 on a completion that the policy did not draw, a demonstration or an offline one; 0 on the policy's own. */
+  readonly external: Uint8Array;
 }
 export type RowField = keyof RowTable;
 
@@ -76,6 +80,8 @@ export interface TokenTable {
   readonly rewardWeights: Float64Array;
   /** Not negative: how much a token's divergence counts. */
   readonly klWeights: Float64Array;
+  /** log-probability of a token under the policy that wrote it, where that is neither policy, reference nor old. */
+  readonly behaviourLogprobs: Float64Array;
 }
 export type TokenField = keyof TokenTable;
 
@@ -101,6 +107,9 @@ export interface Totals {
   readonly chosenTokens: number;
   /** Rows of the chosen (or desirable) side; all rows where there are no sides. */
   readonly chosenRows: number;
+  /** Rows that `perRow.external` marks, and their completion tokens. */
+  readonly externalRows: number;
+  readonly externalTokens: number;
 }
 
 /** Numbers that an objective carries from step to step, by name: a running mean. Plain JSON, so that runs resume. */
@@ -161,6 +170,8 @@ export function countTotals(kind: RowKind, input: Pick<ObjectiveInput, keyof Gri
     scoredTokens: total(lengths),
     chosenTokens: total(lengths.map((length, row) => (isChosen(kind, input, row) ? length : 0))),
     chosenRows: total(lengths.map((_, row) => (isChosen(kind, input, row) ? 1 : 0))),
+    externalRows: total(lengths.map((_, row) => (isExternal(input, row) ? 1 : 0))),
+    externalTokens: total(lengths.map((length, row) => (isExternal(input, row) ? length : 0))),
   };
 }
 
@@ -174,6 +185,8 @@ export function addTotals(parts: readonly Totals[]): Totals {
     scoredTokens: sum('scoredTokens'),
     chosenTokens: sum('chosenTokens'),
     chosenRows: sum('chosenRows'),
+    externalRows: sum('externalRows'),
+    externalTokens: sum('externalTokens'),
   };
 }
 
@@ -187,6 +200,10 @@ function isChosen(kind: RowKind, { perRow }: Pick<ObjectiveInput, 'perRow'>, row
   if (kind === 'pairs') return row % 2 === 0;
   if (kind === 'unpaired') return perRow?.labels?.[row] === 1;
   return true;
+}
+
+function isExternal({ perRow }: Pick<ObjectiveInput, 'perRow'>, row: number): boolean {
+  return perRow?.external?.[row] === 1;
 }
 
 /** What an input is checked against. */

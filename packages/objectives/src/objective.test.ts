@@ -154,6 +154,8 @@ test('groups stand together, and are counted', () => {
     scoredTokens: 3,
     chosenTokens: 3,
     chosenRows: 4,
+    externalRows: 0,
+    externalTokens: 0,
   });
   const grouped = defineObjective({
     ...about,

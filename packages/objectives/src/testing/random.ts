@@ -51,6 +51,8 @@ export function randomInput(
       groups: Int32Array.from({ length: rows }, (_, row) => Math.floor(row / unitRows[kind])),
       rewards: draw(signed, rows),
       densityRatios: draw((next) => 4 * next(), rows),
+      ranks: Int32Array.from({ length: rows }, (_, row) => (2 * row) % 3),
+      external: Uint8Array.from({ length: rows }, (_, row) => (row % 3 < 2 ? 1 : 0)),
     },
     perToken: {
       advantages: draw(signed),
@@ -58,6 +60,7 @@ export function randomInput(
       rewardWeights: draw((next) => 2 * next()),
       klWeights: draw((next) => 2 * next()),
       promptTokens: Float64Array.from({ length: cells }, (_, at) => (at % tokens < 2 ? 1 : 0)),
+      behaviourLogprobs: Float64Array.from({ length: cells }, (_, at) => -0.1 - (at % 4) / 2),
     },
     batches: Object.fromEntries((needs.batches ?? []).map((name) => [name, randomBatch(needs, random)])),
   };
