@@ -30,6 +30,14 @@ test('dpo and sft on the chosen side are dpo with nllWeight, times a weight', ()
   });
 });
 
+test('details tell the parts, without their weights', () => {
+  const { loss, details } = mixture.evaluate(pairs);
+  const [preference, likelihood] = details!.parts!;
+  expect(preference).toBe(dpo.evaluate(pairs, { beta: 0.5, labelSmoothing: 0.1 }).loss);
+  expect(likelihood).toBe((1 + 2 + 6) / 3);
+  expect(loss).toBeCloseTo(0.8 * preference! + 1.5 * likelihood!, 14);
+});
+
 test('a weight of 0 leaves the metrics', () => {
   const likelihood = weighted([
     { objective: dpo, weight: 0 },

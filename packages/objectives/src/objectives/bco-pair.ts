@@ -8,9 +8,9 @@ import { definePairObjective, pairOptions } from '../pair-objective.js';
  *   L = mean over pairs of softplus(δ - ρ_chosen) + softplus(ρ_rejected - δ)
  *   dL/dlogπ(y_t) = - beta/pairs σ(δ - ρ_chosen) mask_t                                 chosen
  *                   + beta/pairs σ(ρ_rejected - δ) mask_t                               rejected
- * δ is a constant of the step. In the paper, and in TRL before 0.25, it is the running mean of all implicit rewards, which
- * a loop hands in as the option; TRL has since dropped it: 0, the default. δ moves the two classes' rewards together and
- * matters where the saturation of one side is to be spared. 2 log 2 at the reference with δ = 0.
+ * δ is a constant of the step: 0 as in TRL, which has dropped the running mean of all implicit rewards that the paper
+ * and TRL before 0.25 compare with. A loop may hand that in as the option; `bco` keeps it by itself, on the two rows apart,
+ * and its mean over rows is half of this one over pairs. 2 log 2 at the reference with δ = 0.
  */
 export const bcoPair = definePairObjective({
   name: 'bco-pair',

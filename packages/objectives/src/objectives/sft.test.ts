@@ -23,6 +23,12 @@ test('rows: mean of row means, an empty row counts with 0', () => {
   expect([...cotangents.logprobs!.slice(2, 5)]).toEqual([expect.closeTo(-1 / 9, 14), expect.closeTo(-1 / 3, 14), 0]);
 });
 
+test('sums: mean of row sums', () => {
+  const { loss, cotangents } = sft.evaluate(rows, { reduction: 'sums' });
+  expect(loss).toBeCloseTo((6 + 8 + 0) / 3, 14);
+  expect([...cotangents.logprobs!.slice(2, 5)]).toEqual([expect.closeTo(-1 / 3, 14), expect.closeTo(-1 / 3, 14), 0]);
+});
+
 test('a mean over the step from micro-batches of unequal length', () => {
   const short = { rows: 1, tokens: 1, completionMask: Uint8Array.of(1), policy: { logprobs: Float64Array.of(-6) } };
   const totals = addTotals([countTotals('single', rows), countTotals('single', short)]);
