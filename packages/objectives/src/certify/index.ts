@@ -8,3 +8,4 @@ export {
   checkNames,
   type Finding,
 } from './certificate.js';
+export { type NamedCheck, type TheoryCheck, theoryChecks } from './theory/index.js';
