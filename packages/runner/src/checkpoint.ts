@@ -1,6 +1,7 @@
 import { readdirSync } from 'node:fs';
 import { readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { ObjectiveState } from '@kelpie/objectives';
 import { KelpieError, type Policy } from '@kelpie/policy';
 import {
   canonical,
@@ -24,6 +25,8 @@ export interface LoopState {
   readonly threads: number;
   /** What was measured before the first update. */
   readonly before: Snapshot;
+  /** Of an objective that has one. */
+  readonly objectiveState?: ObjectiveState;
 }
 
 interface Stored extends LoopState {

@@ -3,8 +3,19 @@ export { type EvaluateOptions, evaluate } from './evaluate.js';
 export { type EventOf, Events, type Logger, type RunEvent, type Timing } from './events.js';
 export * from './loggers/index.js';
 export { type OfflineResult, type OfflineRun, trainOffline } from './offline.js';
+export { asRead, readsMismatched } from './offline-rows.js';
 export { type ReferenceOptions, referenceScores } from './reference.js';
-export { type Example, join, type Part, partOf, type ReferenceTable, type Rows, splitCotangents } from './rows.js';
+export {
+  type Example,
+  join,
+  mismatchedTrees,
+  type Part,
+  partOf,
+  type ReferenceTable,
+  type Rows,
+  type ScoredTrees,
+  splitCotangents,
+} from './rows.js';
 export { requireResumable } from './run-folder.js';
 export { type ScheduleName, type ScheduleOptions, scheduleFactor, scheduleNames } from './schedule.js';
 export { type CheckPart, type SelfCheck, type SelfCheckOptions, selfCheck, selfCheckError } from './self-check.js';

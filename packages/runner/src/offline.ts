@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { hashTrees, type Plan, plan, type TextTokenizer } from '@kelpie/data';
-import { meanMetrics, type Objective } from '@kelpie/objectives';
+import { type Plan, plan, type TextTokenizer } from '@kelpie/data';
+import { meanMetrics, type Objective, type ObjectiveState } from '@kelpie/objectives';
 import { KelpieError, type Policy, type SaveOptions, type ScoreName } from '@kelpie/policy';
 import { z } from 'zod';
 import { type Checkpoint, findCheckpoint, type LoopState, requireSameConfig, saveCheckpoint } from './checkpoint.js';
@@ -9,8 +9,9 @@ import { evaluate, isWithoutReference } from './evaluate.js';
 import { Events, type Logger } from './events.js';
 import { messageOf, writeWhole } from './files.js';
 import { jsonl, timing } from './loggers/index.js';
+import { asRead, hashExamples, readsMismatched, requireOffline } from './offline-rows.js';
 import { referenceScores } from './reference.js';
-import { type Example, idsOf, type Part, partOf, type Rows } from './rows.js';
+import { type Example, idsOf, mismatchedTrees, type Part, partOf, type Rows } from './rows.js';
 import { openRunFolder, type RunFolder, requireNew, requireResumable } from './run-folder.js';
 import { scheduleFactor } from './schedule.js';
 import { selfCheck, selfCheckError } from './self-check.js';
@@ -95,20 +96,14 @@ export async function trainOffline(run: OfflineRun): Promise<OfflineResult> {
 }
 
 async function prepare(run: OfflineRun, events: Events): Promise<Setup> {
-  const {
-    policy,
-    objective,
-    objectiveOptions = {},
-    examples,
-    heldout = [],
-    outFolder,
-    resume = false,
-    tokenizer,
-  } = run;
+  const { policy, objective, objectiveOptions = {}, outFolder, resume = false, tokenizer } = run;
+  requireOffline(objective, objectiveOptions);
+  const needs = objective.needsOf(objectiveOptions);
+  const read = (rows: readonly Example[] = []) => asRead(rows, objective, objectiveOptions);
+  const [examples, heldout] = [read(run.examples), read(run.heldout)];
   const parsed = trainOptions.safeParse(run.options ?? {});
   if (!parsed.success) throw new KelpieError(z.prettifyError(parsed.error), { code: 'bad-option' });
   const options = withBudget(parsed.data, policy.info, [...examples, ...heldout]);
-  requireOffline(objective, objectiveOptions);
   const checkpoints = join(outFolder, 'checkpoints');
   if (resume) requireResumable(outFolder);
   else requireNew(outFolder);
@@ -127,8 +122,8 @@ async function prepare(run: OfflineRun, events: Events): Promise<Setup> {
     model: policy.info.hash,
     reference: policy.info.referenceHash,
     tokenizer: tokenizer?.hash ?? null,
-    examples: hashTrees(examples.map(({ tree }) => tree)),
-    heldout: hashTrees(heldout.map(({ tree }) => tree)),
+    examples: hashExamples(examples, needs),
+    heldout: hashExamples(heldout, needs),
   };
   const warnings: string[] = [];
   const checkpoint = resume ? await findCheckpoint(checkpoints, (message) => warnings.push(message)) : undefined;
@@ -147,21 +142,17 @@ async function prepare(run: OfflineRun, events: Events): Promise<Setup> {
     );
   }
   const task = { policy, objective, objectiveOptions, temperature: options.temperature };
-  return { run, options, task, config, plan: planned, steps, events, folder, checkpoint };
-}
-
-/** Rows here carry no rollouts and no further batches. */
-function requireOffline(objective: Objective, objectiveOptions: Readonly<Record<string, unknown>>): void {
-  const { old = [], perToken = [], batches = [] } = objective.needsOf(objectiveOptions);
-  const missing = [...old.map((score) => `old ${score}`), ...perToken, ...batches];
-  if (missing.length === 0) return;
-  throw new KelpieError(
-    `the objective \`${objective.name}\` needs ${missing.join(', ')}: offline rows have none of it`,
-    {
-      code: 'objective-not-offline',
-      where: { objective: objective.name },
-    },
-  );
+  return {
+    run: { ...run, examples, heldout },
+    options,
+    task,
+    config,
+    plan: planned,
+    steps,
+    events,
+    folder,
+    checkpoint,
+  };
 }
 
 function batching({ microBatchTokens, microBatchRows, shuffle, seed }: Budgeted) {
@@ -192,14 +183,16 @@ async function loop(setup: Setup): Promise<OfflineResult> {
   if (signal?.aborted) return stoppedEarly();
 
   let metrics = before.metrics;
+  let state = checkpoint?.state.objectiveState;
   let step = checkpoint?.state.step ?? 0;
   let saved = step;
   const save = async () => {
     await events.flush();
-    const state: LoopState = { step, config: setup.config, threads: policy.info.threads, before };
+    const objectiveState = state && { objectiveState: state };
+    const loop: LoopState = { step, config: setup.config, threads: policy.info.threads, before, ...objectiveState };
     const folder = await saveCheckpoint(join(outFolder, 'checkpoints'), {
       policy,
-      state,
+      state: loop,
       keep: options.keepCheckpoints,
     });
     events.emit({ type: 'checkpoint', step, folder });
@@ -210,7 +203,9 @@ async function loop(setup: Setup): Promise<OfflineResult> {
     const { microBatches, tokens } = planned.at(step);
     step++;
     const parts = microBatches.map((indices) => partOf(objective.rows, data.train, indices));
-    const { loss, metrics: sums } = await accumulate(task, parts, { step, entropy: options.entropy });
+    const result = await accumulate(withState(task, state), parts, { step, entropy: options.entropy });
+    const { loss, metrics: sums } = result;
+    state = result.state;
     const learningRate = options.learningRate * scheduleFactor(schedule, step - 1, { warmupSteps, steps });
     const { gradNorm } = await update(policy, learningRate, step, parts);
     const epoch = step / planned.stepsPerEpoch;
@@ -218,7 +213,7 @@ async function loop(setup: Setup): Promise<OfflineResult> {
     const peakRssBytes = process.resourceUsage().maxRSS * 1024;
     const timing = { seconds, tokens, tokensPerSecond: tokens / seconds, peakRssBytes };
     events.emit({ type: 'step', step, epoch, loss, gradNorm, learningRate, metrics: meanMetrics(sums), timing });
-    if (step === steps || (evaluateEvery > 0 && step % evaluateEvery === 0)) metrics = await measureAt(step);
+    if (step === steps || (evaluateEvery > 0 && step % evaluateEvery === 0)) metrics = await measureAt(step, state);
     if (saveEvery > 0 && step % saveEvery === 0 && step < steps) await save();
   }
   if (step < steps) {
@@ -243,23 +238,31 @@ async function references(setup: Setup): Promise<{ train: Rows; heldout: Rows } 
   const { policy, objective, objectiveOptions, temperature } = task;
   const { examples, heldout = [], outFolder, referenceFolder = join(outFolder, 'reference'), signal, tokenizer } = run;
   const scores = [...objective.needsOf(objectiveOptions).reference] as ScoreName[];
-  const rows = async (of: 'train' | 'heldout', examples: readonly Example[]): Promise<Rows> => ({
-    examples,
-    reference: await referenceScores({
+  type Of = 'train' | 'heldout';
+  const table = (of: Of, examples: readonly Example[], name: string, batches?: readonly (readonly number[])[]) =>
+    referenceScores({
       policy,
       examples,
       scores,
-      name: of,
-      // Held-out rows are scored in the batches they are evaluated in: before the first step every margin is exactly 0.
-      ...(of === 'heldout' && examples.length > 0 ? { batches: heldoutBatches(setup, examples) } : {}),
+      name,
+      ...(batches && { batches }),
       folder: referenceFolder,
       ...(temperature === undefined ? {} : { temperature }),
       ...(tokenizer === undefined ? {} : { tokenizerHash: tokenizer.hash }),
       ...(signal === undefined ? {} : { signal }),
       onProgress: (progress) => events.emit({ type: 'reference-progress', of, ...progress }),
       onWarning: (message) => events.warn(message),
-    }),
-  });
+    });
+  const mismatched = readsMismatched(objective.needsOf(objectiveOptions));
+  const rows = async (of: Of, examples: readonly Example[]): Promise<Rows> => {
+    // Held-out rows are scored in the batches they are evaluated in: before the first step every margin is exactly 0.
+    const batches = of === 'heldout' && examples.length > 0 ? heldoutBatches(setup, examples) : undefined;
+    const reference = await table(of, examples, of, batches);
+    if (!mismatched) return { examples, reference };
+    const trees = mismatchedTrees(examples);
+    const others = examples.map((example, i) => ({ ...example, tree: trees[i]! }));
+    return { examples, reference, mismatched: await table(of, others, `mismatched-${of}`, batches) };
+  };
   try {
     return { train: await rows('train', examples), heldout: await rows('heldout', heldout) };
   } catch (error) {
@@ -278,13 +281,17 @@ function heldoutBatches({ options }: Setup, examples: readonly Example[]): reado
   return whole.at(0).microBatches;
 }
 
+function withState(task: Task, state: ObjectiveState | undefined): Task {
+  return state === undefined ? task : { ...task, state };
+}
+
 /** Evaluates and tells; without a reference in memory it does without divergences, and says so once. */
 function measurer({ task, options, plan: { stepsPerEpoch }, events }: Setup, parts: readonly Part[]) {
   let divergence = true;
-  return async (step: number): Promise<Record<string, number>> => {
+  return async (step: number, state?: ObjectiveState): Promise<Record<string, number>> => {
     if (parts.length === 0) return {};
     const started = performance.now();
-    const measured = () => evaluate({ ...task, parts, step, entropy: options.entropy, divergence });
+    const measured = () => evaluate({ ...withState(task, state), parts, step, entropy: options.entropy, divergence });
     const metrics = await measured().catch((error) => {
       if (!divergence || !isWithoutReference(error)) throw error;
       divergence = false;

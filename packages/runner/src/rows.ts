@@ -7,8 +7,10 @@ import {
   type ObjectiveInput,
   type RowKind,
   type RowTable,
+  type ScoredBatch,
   type ScoreName,
   type Scores,
+  type TokenTable,
   type Totals,
 } from '@kelpie/objectives';
 import { KelpieError, scoredTokens, type TokenScores, type TokenTree } from '@kelpie/policy';
@@ -22,6 +24,12 @@ export interface Example {
   readonly labels?: readonly number[];
   /** [branches], for objectives that ask. */
   readonly rewards?: readonly number[];
+  /** [branches], for objectives that ask. */
+  readonly densityRatios?: readonly number[];
+  /** The prompt with completions of other prompts, for objectives that ask: scored without gradient, never trained on. */
+  readonly mismatched?: TokenTree;
+  /** [branches]: path positions where the completions begin, where tokens of the prompt before them are scored too. */
+  readonly completionFrom?: readonly number[];
 }
 
 /** By score, by example, by branch: [scored tokens]. */
@@ -31,34 +39,73 @@ export type ReferenceTable = { readonly [Name in keyof Scores]: readonly (readon
 export interface Rows {
   readonly examples: readonly Example[];
   readonly reference: ReferenceTable;
+  /** The reference's scores of the examples' mismatched trees, for objectives that ask. */
+  readonly mismatched?: ReferenceTable;
+}
+
+/** Trees with the reference's scores of them. */
+export interface ScoredTrees extends Grid {
+  readonly trees: readonly TokenTree[];
+  readonly examples: readonly Example[];
+  readonly reference: Scores;
 }
 
 /** Some examples as an objective takes them, all but the policy's scores. */
-export interface Part extends Grid {
-  readonly trees: readonly TokenTree[];
-  readonly examples: readonly Example[];
+export interface Part extends ScoredTrees {
   readonly perRow: Partial<RowTable>;
-  readonly reference: Scores;
+  readonly perToken: Partial<TokenTable>;
+  readonly mismatched?: ScoredTrees;
   /** Of this part alone. */
   readonly totals: Totals;
 }
 
 /** The examples of these indices. Row order: examples in order, branches in order within an example. */
-export function partOf(kind: RowKind, { examples: all, reference: table }: Rows, indices: readonly number[]): Part {
+export function partOf(
+  kind: RowKind,
+  { examples: all, reference, mismatched }: Rows,
+  indices: readonly number[],
+): Part {
   const examples = indices.map((index) => all[index]!);
   const trees = examples.map(({ tree }) => tree);
-  const grid = gridOf(trees);
+  const scored = scoredTrees(examples, trees, reference, indices);
   const perRow = perRowOf(kind, examples);
+  return {
+    ...scored,
+    perRow,
+    perToken: perTokenOf(scored, examples),
+    totals: countTotals(kind, { ...scored, perRow }),
+    ...(mismatched && { mismatched: scoredTrees(examples, mismatchedTrees(examples), mismatched, indices) }),
+  };
+}
+
+/** Each example's mismatched tree; an example without one is an error. */
+export function mismatchedTrees(examples: readonly Example[]): TokenTree[] {
+  return examples.map(({ id, mismatched }) => {
+    if (mismatched !== undefined) return mismatched;
+    throw new KelpieError('the row has no `mismatched` completions of other prompts, which the objective reads', {
+      code: 'objective-not-offline',
+      where: { row: id },
+    });
+  });
+}
+
+function scoredTrees(
+  examples: readonly Example[],
+  trees: readonly TokenTree[],
+  table: ReferenceTable,
+  indices: readonly number[],
+): ScoredTrees {
+  const grid = gridOf(trees);
   const reference = Object.fromEntries(
     Object.entries(table).map(([name, rows]) => [
       name,
       pack(
         grid,
-        indices.flatMap((index) => rows[index]!),
+        indices.flatMap((index) => rows![index]!),
       ),
     ]),
   );
-  return { ...grid, trees, examples, perRow, reference, totals: countTotals(kind, { ...grid, perRow }) };
+  return { ...grid, trees, examples, reference };
 }
 
 /** [rows, tokens] of the completions, as a policy unpacks its scores. */
@@ -73,18 +120,46 @@ export function gridOf(trees: readonly TokenTree[]): Grid {
 }
 
 function perRowOf(kind: RowKind, examples: readonly Example[]): Partial<RowTable> {
-  const given = (name: 'labels' | 'rewards') =>
+  const given = (name: 'labels' | 'rewards' | 'densityRatios') =>
     examples.every((example) => example[name]?.length === example.tree.branches.length)
       ? examples.flatMap((example) => [...example[name]!])
       : undefined;
   const labels = given('labels');
   const rewards = given('rewards');
+  const densityRatios = given('densityRatios');
   return {
     ...(labels && { labels: Uint8Array.from(labels) }),
     ...(rewards && { rewards: Float64Array.from(rewards) }),
+    ...(densityRatios && { densityRatios: Float64Array.from(densityRatios) }),
     ...(kind === 'groups' && {
       groups: Int32Array.from(examples.flatMap(({ tree }, group) => tree.branches.map(() => group))),
     }),
+  };
+}
+
+function perTokenOf({ rows, tokens }: Grid, examples: readonly Example[]): Partial<TokenTable> {
+  if (examples.length === 0 || examples.some(({ completionFrom }) => completionFrom === undefined)) return {};
+  const promptTokens = new Float64Array(rows * tokens);
+  examples
+    .flatMap(({ tree: { branches }, completionFrom }) =>
+      branches.map((branch, i) => completionFrom![i]! - branch.scoreFrom),
+    )
+    .forEach((length, row) => {
+      promptTokens.fill(1, row * tokens, row * tokens + length);
+    });
+  return { promptTokens };
+}
+
+/** The example with the prompt scored along: of a pair the chosen side's, whose likelihood may take it in. */
+export function withPromptScored(kind: RowKind, example: Example): Example {
+  const { trunk, branches } = example.tree;
+  return {
+    ...example,
+    tree: {
+      trunk,
+      branches: branches.map((branch, i) => (kind === 'pairs' && i % 2 === 1 ? branch : { ...branch, scoreFrom: 1 })),
+    },
+    completionFrom: branches.map(({ scoreFrom }) => scoreFrom),
   };
 }
 
@@ -97,9 +172,13 @@ function pack({ rows, tokens }: Grid, values: readonly Float64Array[]): Float64A
 }
 
 /** What an objective is handed for one part of a step. */
-export function inputOf(part: Part, scores: Scores, totals: Totals): ObjectiveInput {
-  const { rows, tokens, completionMask, reference, perRow } = part;
-  return { rows, tokens, completionMask, policy: scores, reference, perRow, totals };
+export function inputOf(
+  part: Part,
+  scores: Scores,
+  step: Pick<ObjectiveInput, 'totals' | 'batches' | 'state'>,
+): ObjectiveInput {
+  const { rows, tokens, completionMask, reference, perRow, perToken } = part;
+  return { rows, tokens, completionMask, policy: scores, reference, perRow, perToken, ...step };
 }
 
 /** Several parts as one, with the policy's scores of each: what an objective that is not separable sees. */
@@ -117,8 +196,16 @@ export function join(
     parts,
     parts.map((part) => part.reference),
   );
-  const part = { ...grid, trees, examples, perRow: perRowOf(kind, examples), reference, totals };
+  const perRow = perRowOf(kind, examples);
+  const part = { ...grid, trees, examples, perRow, perToken: perTokenOf(grid, examples), reference, totals };
   return { part, scores: widen(grid, parts, scores) };
+}
+
+/** Rows of several parts under each other, with the scores of both models, as a batch that objectives read as constants. */
+export function batchOf(parts: readonly ScoredTrees[], scores: readonly Scores[]): ScoredBatch {
+  const grid = gridOf(parts.flatMap(({ trees }) => trees));
+  const reference = parts.map((part) => part.reference);
+  return { ...grid, policy: widen(grid, parts, scores), reference: widen(grid, parts, reference) };
 }
 
 /** Rows of several widths under each other, padded to the widest. Names that only some have are left out. */

@@ -2,7 +2,7 @@ import { treeTokens } from '@kelpie/data';
 import { countTotals, rowSums, total } from '@kelpie/objectives';
 import { KelpieError, pathsOf, type TokenTree, treeOf } from '@kelpie/policy';
 import { gridOf, type Part, partOf, type Rows, scoresOf } from './rows.js';
-import { evaluatePart, scoresNeeded, type Task } from './step.js';
+import { batchesOf, evaluatePart, scoresNeeded, type Task } from './step.js';
 
 export interface SelfCheckOptions extends Task {
   readonly rows: Rows;
@@ -77,8 +77,6 @@ function choose({ examples }: Rows, count: number): number[] {
 
 async function objectiveParts(options: SelfCheckOptions, part: Part, tolerance: number): Promise<CheckPart[]> {
   const { policy, objective, objectiveOptions, temperature = 1 } = options;
-  const needs = objective.needsOf(objectiveOptions);
-  if (needs.batches !== undefined && needs.batches.length > 0) return [];
   const scores = scoresOf(await policy.score({ trees: part.trees, scores: scoresNeeded(options), temperature }));
   const found: CheckPart[] = [];
   const { logprobs } = part.reference;
@@ -87,7 +85,8 @@ async function objectiveParts(options: SelfCheckOptions, part: Part, tolerance: 
   }
   const expected = objective.atReference?.(objective.resolveOptions(objectiveOptions));
   if (expected === undefined) return found;
-  const { loss: got, cotangents } = evaluatePart(options, part, scores, countTotals(objective.rows, part), 0);
+  const given = { totals: countTotals(objective.rows, part), batches: await batchesOf(options, [part], 0) };
+  const { loss: got, cotangents } = evaluatePart(options, part, scores, given, 0);
   // To first order, what log-probs that are off by the tolerance make of the loss.
   const slope =
     cotangents.logprobs?.map((value, at) => Math.abs(value * (scores.logprobs?.[at] ?? 0))) ?? new Float64Array();

@@ -6,6 +6,8 @@ import {
   mergeMetrics,
   type Objective,
   ObjectiveError,
+  type ObjectiveInput,
+  type ObjectiveState,
   rowSums,
   type Scores,
   type Totals,
@@ -13,7 +15,17 @@ import {
 } from '@kelpie/objectives';
 import { KelpieError, type Policy, type ScoreName as PolicyScoreName } from '@kelpie/policy';
 import { messageOf } from './files.js';
-import { exampleOfRow, idsOf, inputOf, join, type Part, requireFinite, scoresOf, splitCotangents } from './rows.js';
+import {
+  batchOf,
+  exampleOfRow,
+  idsOf,
+  inputOf,
+  join,
+  type Part,
+  requireFinite,
+  scoresOf,
+  splitCotangents,
+} from './rows.js';
 
 /** What is trained and how it is judged. */
 export interface Task {
@@ -22,11 +34,15 @@ export interface Task {
   readonly objectiveOptions?: Readonly<Record<string, unknown>>;
   /** Divides the logits. Default 1. */
   readonly temperature?: number;
+  /** What the last step left, of an objective that has a state. Default: its initial one. */
+  readonly state?: ObjectiveState;
 }
 
 export interface StepResult {
   readonly loss: number;
   readonly metrics: Metrics;
+  /** What the next step is to be given, of an objective that has a state. */
+  readonly state?: ObjectiveState;
 }
 
 export interface StepOptions {
@@ -50,6 +66,7 @@ export interface AccumulatedStep extends StepResult {
  * The gradients of one step, added up in the policy, and its loss and metrics. Separable objectives: forward, evaluate
  * with the step's totals, backward, part by part. Others: score all parts, evaluate once on the joined rows, then forward
  * and backward of each part with its slice of the cotangents. Averaged by micro-batch, every objective goes part by part.
+ * Batches that are read as constants are scored beforehand, those of the whole step or those of the micro-batch.
  */
 export async function accumulate(
   task: Task,
@@ -63,9 +80,14 @@ export async function accumulate(
   const apart = average === 'micro-batches';
   if (objective.separable || apart || parts.length === 1) {
     const results: StepResult[] = [];
+    const ofStep = apart ? undefined : await batchesOf(task, parts, step);
+    let { state } = task;
     for (const part of parts) {
+      const batches = ofStep ?? (await batchesOf(task, [part], step));
       const evaluated = (scores: Scores) => {
-        const evaluation = evaluatePart(task, part, scores, apart ? part.totals : totals, step);
+        const own = { totals: apart ? part.totals : totals, batches, ...(state && { state }) };
+        const evaluation = evaluatePart(task, part, scores, own, step);
+        state = evaluation.state ?? state;
         return apart ? scaled(evaluation, 1 / parts.length) : evaluation;
       };
       if (objective.linear) {
@@ -86,7 +108,8 @@ export async function accumulate(
       }
     }
     const microBatches = results.map(({ metrics }) => metrics);
-    return { loss: sum(results.map(({ loss }) => loss)), metrics: mergeMetrics(microBatches), microBatches };
+    const loss = sum(results.map((result) => result.loss));
+    return { loss, metrics: mergeMetrics(microBatches), microBatches, ...(state && { state }) };
   }
   const { evaluation, joined } = await evaluateJoined(task, parts, logged, step);
   const slices = splitCotangents(evaluation.cotangents, joined, parts);
@@ -126,9 +149,10 @@ export async function measure(
   }
   const results: StepResult[] = [];
   const scores: Scores[] = [];
+  const batches = await batchesOf(task, parts, step);
   for (const part of parts) {
     const given = scoresOf(await policy.score({ trees: part.trees, scores: names, temperature }));
-    results.push(evaluatePart(task, part, given, totals, step));
+    results.push(evaluatePart(task, part, given, { ...stateOf(task), totals, batches }, step));
     scores.push(given);
   }
   return {
@@ -147,7 +171,8 @@ async function evaluateJoined(task: Task, parts: readonly Part[], names: readonl
     scores.push(given);
   }
   const joined = join(objective.rows, parts, scores);
-  const evaluation = evaluatePart(task, joined.part, joined.scores, joined.part.totals, step);
+  const own = { ...stateOf(task), totals: joined.part.totals, batches: await batchesOf(task, parts, step) };
+  const evaluation = evaluatePart(task, joined.part, joined.scores, own, step);
   return { evaluation, joined: joined.part as Grid, scores };
 }
 
@@ -156,11 +181,36 @@ export function scoresNeeded({ objective, objectiveOptions }: Task): PolicyScore
   return [...objective.needsOf(objectiveOptions).policy] as PolicyScoreName[];
 }
 
+const stateOf = ({ state }: Task) => (state === undefined ? {} : { state });
+
+/** Batches of all these parts that the objective reads as constants, with the policy's scores as they are now. */
+export async function batchesOf(
+  { policy, objective, objectiveOptions, temperature = 1 }: Task,
+  parts: readonly Part[],
+  step: number,
+): Promise<NonNullable<ObjectiveInput['batches']>> {
+  if (!objective.needsOf(objectiveOptions).batches?.includes('mismatched')) return {};
+  const mismatched = parts.flatMap((part) => part.mismatched ?? []);
+  const scores: Scores[] = [];
+  for (const part of mismatched) {
+    const given = scoresOf(await policy.score({ trees: part.trees, scores: ['logprobs'], temperature }));
+    requireFinite(part, given, { of: 'mismatched', step });
+    scores.push(given);
+  }
+  return { mismatched: batchOf(mismatched, scores) };
+}
+
 /** The objective on one part, after a look at its scores; what it throws is told with step and rows. */
-export function evaluatePart(task: Task, part: Part, scores: Scores, totals: Totals, step: number): Evaluation {
+export function evaluatePart(
+  task: Task,
+  part: Part,
+  scores: Scores,
+  given: { readonly totals: Totals } & Pick<ObjectiveInput, 'batches' | 'state'>,
+  step: number,
+): Evaluation {
   requireFinite(part, scores, { step });
   try {
-    const evaluation = task.objective.evaluate(inputOf(part, scores, totals), task.objectiveOptions);
+    const evaluation = task.objective.evaluate(inputOf(part, scores, given), task.objectiveOptions);
     const { entropy } = scores;
     if (entropy === undefined || 'entropy' in evaluation.metrics) return evaluation;
     const tokens = part.totals.scoredTokens;

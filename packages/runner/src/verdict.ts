@@ -36,10 +36,10 @@ export function promptsOf(
   { count, room }: { readonly count: number; readonly room: number },
 ): Prompt[] {
   const prompts = new Map<string, Prompt>();
-  for (const { id, tree } of examples) {
+  for (const { id, tree, completionFrom } of examples) {
     if (prompts.size >= count) break;
     const paths = pathsOf(tree);
-    const start = Math.min(...paths.map(({ scoreFrom }) => scoreFrom));
+    const start = Math.min(...(completionFrom ?? paths.map(({ scoreFrom }) => scoreFrom)));
     const whole = paths[0]?.ids ?? [];
     const ids = whole.slice(0, start > 1 ? start : Math.max(1, Math.min(openingTokens, Math.floor(whole.length / 3))));
     if (ids.length > 0 && ids.length <= room && !prompts.has(ids.join())) prompts.set(ids.join(), { id, ids });

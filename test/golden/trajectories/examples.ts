@@ -7,6 +7,7 @@ import type { Fields } from './fields.js';
 const sides: { readonly [Kind in RowKind]?: readonly string[] } = {
   pairs: ['chosen', 'rejected'],
   single: ['completion'],
+  unpaired: ['completion'],
 };
 
 /** The recorded ids as trees; what stands behind the prompt counts, but for a sequence's first token. */
@@ -14,13 +15,23 @@ export function examplesOf(kind: RowKind, rows: readonly Fields[], maxLength: nu
   return rows.map((row, i) => {
     row.unused('text');
     const prompt = row.numbers('prompt');
-    const sequences = sides[kind]!.map((side) => ({
-      ids: [...prompt, ...row.numbers(side)],
-      scoreFrom: Math.max(1, prompt.length),
-    }));
+    // A side that begins to count elsewhere than the other has a prompt of its own.
+    const promptOf = (side: string) => (row.has(`${side}_prompt`) ? row.numbers(`${side}_prompt`) : prompt);
+    const sequences = sides[kind]!.map((side) => sequenceOf(promptOf(side), row.numbers(side)));
+    const mismatched = row.has('kl_completion') ? sequenceOf(prompt, row.numbers('kl_completion')) : undefined;
+    const labels = kind === 'unpaired' ? [row.boolean('label') ? 1 : 0] : undefined;
     row.requireAllRead();
     const longest = Math.max(...sequences.map(({ ids }) => ids.length));
     if (longest > maxLength) throw new Error(`rows[${i}] has ${longest} ids, max_length is ${maxLength}`);
-    return { id: `row ${i}`, tree: treeOf(sequences) };
+    return {
+      id: `row ${i}`,
+      tree: treeOf(sequences),
+      ...(labels && { labels }),
+      ...(mismatched && { mismatched: treeOf([mismatched]) }),
+    };
   });
+}
+
+function sequenceOf(prompt: readonly number[], completion: readonly number[]) {
+  return { ids: [...prompt, ...completion], scoreFrom: Math.max(1, prompt.length) };
 }

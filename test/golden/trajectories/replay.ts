@@ -3,7 +3,16 @@ import { readFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { type Metrics, meanMetrics } from '@kelpie/objectives';
 import { Engine, type OpenOptions, type Policy, type ScoreName } from '@kelpie/policy';
-import { accumulate, partOf, type Rows, referenceScores, scheduleFactor } from '@kelpie/runner';
+import {
+  accumulate,
+  type Example,
+  mismatchedTrees,
+  partOf,
+  type Rows,
+  readsMismatched,
+  referenceScores,
+  scheduleFactor,
+} from '@kelpie/runner';
 import { canonicalName } from '../reference.js';
 import { Comparison, type Dtype } from './comparison.js';
 import { Fields } from './fields.js';
@@ -90,14 +99,17 @@ function requireSame(where: string, got: readonly string[], expected: readonly s
 async function train(policy: Policy, trajectory: Trajectory, comparison: Comparison): Promise<void> {
   const { convention, examples, steps, schedule } = trajectory;
   const { objective, objectiveOptions, average, precompute } = convention;
-  const scores = [...objective.needsOf(objectiveOptions).reference] as ScoreName[];
+  const needs = objective.needsOf(objectiveOptions);
+  const scores = [...needs.reference] as ScoreName[];
   /** The rows of one micro-batch with the reference's scores, taken together: equal to the policy's while that is equal. */
   const scored = async (indices: readonly number[]): Promise<Rows> => {
     const rows = indices.map((index) => examples[index]!);
-    return {
-      examples: rows,
-      reference: await referenceScores({ policy, examples: rows, scores, batches: [[...rows.keys()]] }),
-    };
+    const table = (examples: readonly Example[]) =>
+      referenceScores({ policy, examples, scores, batches: [[...examples.keys()]] });
+    const reference = await table(rows);
+    if (!readsMismatched(needs)) return { examples: rows, reference };
+    const trees = mismatchedTrees(rows);
+    return { examples: rows, reference, mismatched: await table(rows.map((row, i) => ({ ...row, tree: trees[i]! }))) };
   };
   const before = precompute ? new Map<string, Rows>() : undefined;
   for (const indices of before ? steps.flatMap(({ batches }) => batches) : []) {
@@ -135,7 +147,7 @@ function logged(microBatches: readonly Metrics[]): Record<string, number> {
   );
 }
 
-const compared = /^(rewards\/.*|logps\/.*|entropy)$/;
+const compared = /^(rewards\/.*|logps\/.*|entropy|kl|nll_loss|log_odds_(ratio|chosen))$/;
 
 type Replayed = Omit<Trajectory['steps'][number], 'batches'>;
 
@@ -144,7 +156,10 @@ function compareStep(comparison: Comparison, where: string, recorded: Replayed, 
   comparison.number('grad_norm', where, replayed.gradNorm, recorded.gradNorm);
   comparison.number('learning_rate', where, replayed.learningRate, recorded.learningRate);
   for (const [key, value] of Object.entries(recorded.metrics)) {
-    if (compared.test(key)) comparison.number(key, where, replayed.metrics[key], value);
+    if (!compared.test(key)) continue;
+    // A term that takes no part is logged as 0 there, and not at all here.
+    const absent = (key === 'nll_loss' || key === 'kl') && value === 0 ? 0 : undefined;
+    comparison.number(key, where, replayed.metrics[key] ?? absent, value);
   }
 }
 

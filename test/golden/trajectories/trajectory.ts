@@ -1,5 +1,5 @@
 import type { AdamWOptions } from '@kelpie/policy';
-import type { Example, ScheduleName } from '@kelpie/runner';
+import { asRead, type Example, type ScheduleName } from '@kelpie/runner';
 import { type Convention, conventionOf } from './conventions.js';
 import { examplesOf } from './examples.js';
 import { Fields, NotYet } from './fields.js';
@@ -68,7 +68,11 @@ export function readTrajectory(json: unknown): Trajectory {
     convention,
     ...readOptimizer(file.object('optimizer')),
     adapter: adapter && readAdapter(adapter),
-    examples: examplesOf(convention.objective.rows, rows, convention.maxLength),
+    examples: asRead(
+      examplesOf(convention.objective.rows, rows, convention.maxLength),
+      convention.objective,
+      convention.objectiveOptions,
+    ),
     steps: readSteps(file.objects('steps'), file.object('batch'), rows.length),
     final: readFinal(file.object('final')),
     float32: file.table('float32'),
