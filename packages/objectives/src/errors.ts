@@ -2,6 +2,7 @@ export type ProblemCode =
   | 'unknown-objective'
   | 'unknown-option'
   | 'invalid-option'
+  | 'unknown-score'
   | 'missing-score'
   | 'missing-field'
   | 'wrong-shape'

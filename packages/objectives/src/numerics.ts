@@ -123,6 +123,7 @@ export const LARGEST_EXPONENT = 300;
 /** Logits shifted to log-probabilities, [outcomes]; -Infinity is an outcome that cannot happen, and stays. */
 export function logSoftmax(logits: Float64Array): Float64Array {
   const most = logits.reduce((so, logit) => Math.max(so, logit), Number.NEGATIVE_INFINITY);
-  const norm = most + Math.log(total(logits.map((logit) => Math.exp(logit - most))));
-  return logits.map((logit) => logit - norm);
+  const logSum = Math.log(total(logits.map((logit) => Math.exp(logit - most))));
+  // The largest first: its sum with the small logarithm would round at the size of the logits.
+  return logits.map((logit) => logit - most - logSum);
 }

@@ -27,5 +27,8 @@ export * from './rpo.js';
 export * from './sft.js';
 export * from './simpo.js';
 export * from './slic.js';
+export * from './sparse-po.js';
 export * from './sppo.js';
+export * from './tdpo1.js';
+export * from './tdpo2.js';
 export * from './wpo.js';
