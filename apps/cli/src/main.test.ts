@@ -565,8 +565,9 @@ describe('objectives', () => {
       micro-batches     a step may be split
 
       option       default  allowed
-      --reduction  tokens   tokens | rows  Mean over all completion tokens of the
-                                           step, or mean of the row means.
+      --reduction  tokens   tokens | rows | sums  Mean over all completion tokens of
+                                                  the step, mean of row means, or mean
+                                                  of row sums.
       "
     `);
   });
@@ -574,7 +575,11 @@ describe('objectives', () => {
 
 describe('the command line', () => {
   it.each([
-    [['trian'], 'error: unknown command `trian`; nearest: `train`, `data`, `score` (`kelpie --help` lists them)\n'],
+    [
+      ['train', '--dry-run'],
+      'error: which objective? name one behind `train`: say `kelpie train dpo ...`, or write `objective:` with `name: dpo` below it in a config (`kelpie objectives` lists them)\n',
+    ],
+    [['data', '--bta'], 'error: unknown option `--bta` (`kelpie data --help` lists them)\n'],
     [
       ['train', 'dpo', '--bta', '1'],
       'error: unknown option `--bta`; nearest: `--beta`, `--beta1`, `--beta2` (`kelpie train dpo --help` lists them)\n',
@@ -589,6 +594,12 @@ describe('the command line', () => {
     ],
   ])('%j', async (argv, err) => {
     expect(await kelpie(argv)).toMatchObject({ code: 2, err });
+  });
+
+  it('names commands near an unknown one', async () => {
+    const { code, err } = await kelpie(['trian']);
+    expect(code).toBe(2);
+    expect(err).toMatch(/^error: unknown command `trian`; nearest: `train`, .* \(`kelpie --help` lists them\)\n$/);
   });
 
   it('names objectives near an unknown one', async () => {

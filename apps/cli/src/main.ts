@@ -8,6 +8,8 @@ import { addObjectives } from './commands/objectives.js';
 import { addScore } from './commands/score.js';
 import { addTrain, withObjective } from './commands/train.js';
 import type { Context } from './context.js';
+import { quoted } from './config/entry.js';
+import { configReader } from './config/read.js';
 import { exitCodes, report, UsageError } from './exit.js';
 import { optionHelp } from './flags.js';
 import { type Io, Terminal } from './print.js';
@@ -21,11 +23,12 @@ export async function run(argv: readonly string[], io: Io): Promise<number> {
     io,
     argv: argv.filter((argument) => argument !== '--debug'),
     leaveWith: (other) => {
+    readConfig: configReader(),
       code = other;
     },
   };
   try {
-    await programOf(context).parseAsync([...withObjective(context.argv)], { from: 'user' });
+    await programOf(context).parseAsync([...withObjective(context.argv, context.readConfig)], { from: 'user' });
     return code;
   } catch (error) {
     return report(error, terminal, { debug: argv.includes('--debug') });
@@ -120,17 +123,17 @@ function complaint({ code, message }: CommanderError, command: Command): string 
   const unknown = /`([^`]+)`/.exec(text)?.[1] ?? '';
   if (code === 'commander.unknownOption') {
     const flags = command.options.flatMap(({ long, hidden }) => (long == null || hidden ? [] : [long]));
-    return `${text}; nearest: ${listed(nearestNames(unknown.replace(/=.*/, ''), flags))} (${help})`;
+    return `${text}${nearest(nearestNames(unknown.replace(/=.*/, ''), flags))} (${help})`;
   }
   if (code === 'commander.unknownCommand') {
     const names = command.commands.map((inner) => inner.name());
     const kind = command.name() === 'train' ? 'objective' : 'command';
-    return `unknown ${kind} \`${unknown}\`; nearest: ${listed(nearestNames(unknown, names))} (${help})`;
+    return `unknown ${kind} \`${unknown}\`${nearest(nearestNames(unknown, names))} (${help})`;
   }
   return `${text} (\`${pathOf(command)} --help\`)`;
 }
 
-const listed = (names: readonly string[]) => names.map((name) => `\`${name}\``).join(', ');
+const nearest = (names: readonly string[]) => (names.length === 0 ? '' : `; nearest: ${quoted(names)}`);
 
 function pathOf(command: Command): string {
   return command.parent === null ? command.name() : `${pathOf(command.parent as Command)} ${command.name()}`;

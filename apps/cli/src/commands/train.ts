@@ -4,8 +4,8 @@ import type { Objective } from '@kelpie/objectives';
 import { openPolicy } from '@kelpie/policy';
 import { jsonl, type OfflineResult, timing, trainOffline, trainOptions } from '@kelpie/runner';
 import { flagLayer, setLayer } from '../config/flags.js';
-import { type Layer, readConfig } from '../config/read.js';
-import { type Resolved, requireObjective, resolveConfig } from '../config/resolve.js';
+import type { Layer, ReadConfig } from '../config/read.js';
+import { objectiveNamed, type Resolved, requireObjective, resolveConfig } from '../config/resolve.js';
 import type { RunConfig } from '../config/schema.js';
 import type { Context } from '../context.js';
 import { dryRun } from '../dry-run.js';
@@ -47,15 +47,15 @@ Examples:
   for (const objective of offlineObjectives()) train.addCommand(trainWith(objective, context));
 }
 
-/** `train --config run.yaml` as `train dpo --config run.yaml`, if that is what the file names. */
-export function withObjective(argv: readonly string[]): readonly string[] {
+/** `train --config run.yaml` as `train dpo --config run.yaml`, if that is what the file names, or `--set`. */
+export function withObjective(argv: readonly string[], read: ReadConfig): readonly string[] {
   const [command, first, ...rest] = argv;
   if (command !== 'train' || first === undefined || !first.startsWith('-')) return argv;
   const values = valuesOf([first, ...rest]);
   const files = values('--config', '-c');
-  if (files.length === 0) return argv;
-  const layers = [...files.flatMap((file) => readConfig(file)), setLayer(values('--set'))];
-  return [command, requireObjective(layers, files.at(-1)!), first, ...rest];
+  const layers = [...files.flatMap((file) => read(file)), setLayer(values('--set'))];
+  if (objectiveNamed(layers) === undefined && argv.some((argument) => ['-h', '--help'].includes(argument))) return argv;
+  return [command, requireObjective(layers, files.at(-1)), first, ...rest];
 }
 
 /** The values of flags that take several, before any command is known. */
@@ -64,16 +64,19 @@ function valuesOf(argv: readonly string[]): (...names: string[]) => string[] {
     const values: string[] = [];
     let open = false;
     for (const argument of argv) {
-      const [name = '', ...value] = argument.split('=');
-      if (!argument.startsWith('-')) {
-        if (open) values.push(argument);
-      } else {
-        open = names.includes(name);
-        if (open && value.length > 0) values.push(value.join('='));
-      }
+      const attached = names.flatMap((name) => attachedTo(name, argument));
+      values.push(...attached);
+      if (argument.startsWith('-')) open = names.includes(argument);
+      else if (open) values.push(argument);
     }
     return values;
   };
+}
+
+/** The value in `--config=run.yaml` or `-crun.yaml`. */
+function attachedTo(name: string, argument: string): string[] {
+  const head = name.startsWith('--') ? `${name}=` : name;
+  return argument.startsWith(head) && argument.length > head.length ? [argument.slice(head.length)] : [];
 }
 
 function trainWith(objective: Objective, context: Context): Command {
@@ -111,22 +114,15 @@ function trainWith(objective: Objective, context: Context): Command {
       return isGiven ? [{ attribute, flag: option.long!, value }] : [];
     });
     const layers: Layer[] = [
-      ...(call.config ?? []).flatMap((file) => readConfig(file)),
+      ...(call.config ?? []).flatMap((file) => context.readConfig(file)),
       flagLayer(given, objective),
       setLayer(call.set ?? []),
     ];
-    const resolved = resolveConfig(objective, withTyped(objective, layers, context.argv));
+    const resolved = resolveConfig(objective, layers);
     if (call.dryRun) await dryRun(objective, resolved, { resume: call.resume === true }, context);
     else await train(objective, resolved, { resume: call.resume === true }, context);
   });
   return command as unknown as Command;
-}
-
-/** The objective, where the command line names it: over the files' and under `--set`. */
-function withTyped({ name }: Objective, layers: readonly Layer[], argv: readonly string[]): readonly Layer[] {
-  if (argv[1] !== name) return layers;
-  const typed = { path: ['objective', 'name'], value: name, origin: { kind: 'flag', flag: `train ${name}` } } as const;
-  return layers.toSpliced(-1, 0, [typed]);
 }
 
 function examplesOf({ name, rows }: Objective): string {

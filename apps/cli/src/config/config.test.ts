@@ -1,13 +1,14 @@
+import { execFileSync, spawn } from 'node:child_process';
 import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { getObjective } from '@kelpie/objectives';
 import { describe, expect, it } from 'vitest';
 import { schemaText } from '../commands/config.js';
-import { withObjective } from '../commands/train.js';
+import { withObjective as put } from '../commands/train.js';
 import { originText } from './entry.js';
 import { flagLayer, setLayer } from './flags.js';
-import { type Layer, readConfig } from './read.js';
+import { configReader, type Layer, readConfig } from './read.js';
 import { resolveConfig } from './resolve.js';
 import { keysOf } from './schema.js';
 
@@ -19,6 +20,8 @@ function file(name: string, text: string): string {
   writeFileSync(path, text);
   return path;
 }
+
+const withObjective = (argv: readonly string[]) => put(argv, configReader());
 
 const resolved = (layers: readonly Layer[], name = 'dpo') => resolveConfig(getObjective(name), layers);
 
@@ -90,10 +93,6 @@ describe('refusals name place and nearest key', () => {
       'ROOT/bad.yaml:1:13: `training.lr`: unknown key; nearest: `training.learningRate`\nROOT/bad.yaml:1:20: `training.beta`: unknown key; nearest: `objective.beta`',
     ],
     [
-      'data:\n  score: all\n',
-      'ROOT/bad.yaml:2:3: `data.score`: the objective `dpo` does not use it, only `sft`; nearest: `data.scoreFrom`, `data.files`',
-    ],
-    [
       'training:\n  batchSize: 1.5\n  schedule: step\n  shuffle: 1\n',
       'ROOT/bad.yaml:2:3: `training.batchSize`: expected a whole number from 1, got 1.5\nROOT/bad.yaml:3:3: `training.schedule`: expected one of `constant`, `linear`, `cosine`, got "step"\nROOT/bad.yaml:4:3: `training.shuffle`: expected true or false, got 1',
     ],
@@ -123,6 +122,12 @@ describe('refusals name place and nearest key', () => {
     ['extends: none.yaml\n', 'ROOT/bad.yaml:1:1: cannot read `ROOT/none.yaml`: there is no such file'],
   ])('%j', (text, message) => {
     expect(refusal(text)).toBe(message);
+  });
+
+  it('tells of a key that other objectives use', () => {
+    expect(refusal('data:\n  score: all\n')).toMatch(
+      /^ROOT\/bad\.yaml:2:3: `data\.score`: the objective `dpo` does not use it, only .*`sft`; nearest: `data\.scoreFrom`, /,
+    );
   });
 
   it('refuses what would be endless or enormous', () => {
@@ -158,6 +163,46 @@ describe('the objective', () => {
       'other.yaml:1:14: `objective.name`: there is no objective `dp`; nearest: `dpo`',
     );
     expect(() => withObjective(['train', '--config', file('none.yaml', '')])).toThrow('names none');
+    expect(withObjective(['train', `-c${run}`])[1]).toBe('sft');
+    expect(withObjective(['train', `--config=${run}`, '--epochs', '2'])[1]).toBe('sft');
+    expect(withObjective(['train', '--set', 'objective.name=dpo', '--dry-run'])[1]).toBe('dpo');
+    expect(withObjective(['train', '--help'])).toEqual(['train', '--help']);
+  });
+
+  it.each([[['--config']], [['--dry-run']], [['--resume']], [['--max-steps', '1', 'dpo']]])(
+    'is asked for by train %j',
+    (flags) => {
+      expect(() => withObjective(['train', ...flags])).toThrow(
+        'which objective? name one behind `train`: say `kelpie train dpo ...`, or write',
+      );
+    },
+  );
+
+  it('of the config is that of the command', () => {
+    const run = file('of-sft.yaml', 'objective: { name: sft }\n');
+    const message =
+      '`objective.name`: "sft" here, but the command is `train dpo`: say the same in both, or leave it to the config';
+    expect(() => resolved(readConfig(run))).toThrow(`of-sft.yaml:1:14: ${message}`);
+    expect(() => resolved([setLayer(['objective.name=sft'])])).toThrow(`--set objective.name=sft: ${message}`);
+    const set = setLayer(['objective.name=dpo']);
+    expect(resolved([...readConfig(run), set]).origins.get('objective.name')).toEqual(set[0]!.origin);
+  });
+});
+
+describe('a file', () => {
+  it.skipIf(process.platform === 'win32')('that is a pipe is read once', () => {
+    const pipe = join(root, 'pipe');
+    execFileSync('mkfifo', [pipe]);
+    const writer = spawn('bash', ['-c', `echo 'objective: { name: sft }' > ${pipe}`]);
+    const read = configReader();
+    const argv = put(['train', '--config', pipe], read);
+    expect(argv[1]).toBe('sft');
+    expect(resolved(read(pipe), 'sft').config.objective.name).toBe('sft');
+    writer.kill();
+  });
+
+  it('that is a folder is told as one', () => {
+    expect(() => readConfig(root)).toThrow(`--config: cannot read \`${root}\`: it is a folder, not a file`);
   });
 });
 

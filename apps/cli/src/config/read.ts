@@ -1,4 +1,4 @@
-import { readFileSync, realpathSync, statSync } from 'node:fs';
+import { closeSync, openSync, readSync, realpathSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import {
   type Document,
@@ -28,6 +28,18 @@ interface Source {
   readonly problems: ConfigProblem[];
 }
 
+export type ReadConfig = (file: string) => readonly Layer[];
+
+/** `readConfig` that reads a file once and remembers it. */
+export function configReader(): ReadConfig {
+  const known = new Map<string, readonly Layer[]>();
+  return (file) => {
+    const layers = known.get(file) ?? readConfig(file);
+    known.set(file, layers);
+    return layers;
+  };
+}
+
 /** A YAML file as layers, the ones it extends first. Throws a `UsageError` with every fault of its form. */
 export function readConfig(file: string): Layer[] {
   return layersOf(file, []);
@@ -36,7 +48,7 @@ export function readConfig(file: string): Layer[] {
 function layersOf(file: string, above: readonly string[], named?: Origin): Layer[] {
   const by = named === undefined ? '--config' : originText(named);
   const text = contentOf(file, by);
-  const real = realpathSync(file);
+  const real = realPath(file);
   if (above.includes(real)) throw new UsageError(`${by}: \`${file}\` extends itself`);
   const source = parse(file, text);
   const entries = entriesOf(source);
@@ -56,12 +68,39 @@ export function listOf(problems: readonly ConfigProblem[]): string {
 
 function contentOf(file: string, by: string): string {
   try {
-    if (statSync(file).size > MAX_BYTES) throw new Error('it has more than 1 MiB, which no config has');
-    return new TextDecoder('utf-8', { fatal: true }).decode(readFileSync(file));
+    return new TextDecoder('utf-8', { fatal: true }).decode(bytesOf(file));
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException;
-    const why = code === 'ENOENT' ? 'there is no such file' : message;
-    throw new UsageError(`${by}: cannot read \`${file}\`: ${why}`, { cause: error });
+    const meanings: Readonly<Record<string, string>> = {
+      ENOENT: 'there is no such file',
+      EISDIR: 'it is a folder, not a file',
+      EACCES: 'its permissions forbid it',
+    };
+    throw new UsageError(`${by}: cannot read \`${file}\`: ${meanings[code ?? ''] ?? message}`, { cause: error });
+  }
+}
+
+/** At most what a config may have, also of a pipe, whose size nobody knows. */
+function bytesOf(file: string): Uint8Array {
+  const handle = openSync(file, 'r');
+  try {
+    const bytes = Buffer.alloc(MAX_BYTES + 1);
+    let length = 0;
+    for (let read = -1; read !== 0 && length < bytes.length; length += read)
+      read = readSync(handle, bytes, length, bytes.length - length, null);
+    if (length > MAX_BYTES) throw new Error('it has more than 1 MiB, which no config has');
+    return bytes.subarray(0, length);
+  } finally {
+    closeSync(handle);
+  }
+}
+
+/** A pipe has no path. */
+function realPath(file: string): string {
+  try {
+    return realpathSync(file);
+  } catch {
+    return file;
   }
 }
 

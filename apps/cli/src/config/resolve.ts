@@ -25,20 +25,23 @@ export function objectiveNamed(layers: readonly Layer[]): Entry | undefined {
   return layers.flat().findLast(({ path }) => pathText(path) === 'objective.name');
 }
 
-/** The objective of a run that names it in its config. */
-export function requireObjective(layers: readonly Layer[], by: string): string {
+/** The objective of a run that names it in its config, the last of which is `by`. */
+export function requireObjective(layers: readonly Layer[], by: string | undefined): string {
   const entry = objectiveNamed(layers);
   const names = offlineObjectives().map(({ name }) => name);
   if (entry === undefined) {
+    const example = names.includes('dpo') ? 'dpo' : names[0]!;
+    const none = by === undefined ? `name one behind \`train\`` : `\`${by}\` names none`;
+    const ways = by === undefined ? `kelpie train ${example} ...` : `kelpie train ${example} --config ${by}`;
     throw new UsageError(
-      `which objective? \`${by}\` names none: write \`objective:\` with \`name: ${names[0]}\` below it, or say \`kelpie train ${names[0]} --config ${by}\``,
+      `which objective? ${none}: say \`${ways}\`, or write \`objective:\` with \`name: ${example}\` below it in a config (\`kelpie objectives\` lists them)`,
     );
   }
   const { value, origin } = entry;
   if (names.includes(value as string)) return value as string;
-  const near = quoted(nearestNames(String(value), names));
+  const near = nearestNames(String(value), names);
   throw new UsageError(
-    `${originText(origin)}: \`objective.name\`: there is no objective \`${value}\`; nearest: ${near}`,
+    `${originText(origin)}: \`objective.name\`: there is no objective \`${value}\`${near.length === 0 ? '' : `; nearest: ${quoted(near)}`}`,
   );
 }
 
@@ -50,6 +53,7 @@ export function resolveConfig(objective: Objective, layers: readonly Layer[]): R
     problems.push(...bothOf(layer));
     for (const entry of layer) put(merged, entry);
   }
+  problems.push(...otherObjective(merged.get('objective.name'), objective));
   if (problems.length > 0) throw new UsageError(listOf(problems));
   merged.set('objective.name', {
     path: ['objective', 'name'],
@@ -62,6 +66,14 @@ export function resolveConfig(objective: Objective, layers: readonly Layer[]): R
     throw new UsageError(listOf(inOrder(parsed.error.issues.map((issue) => invalid(issue, merged, schema)))));
   const config = parsed.data as RunConfig;
   return { config, origins: originsOf(config, merged, objective) };
+}
+
+/** The command is that of one objective, so a config of another one is meant for another command. */
+function otherObjective(named: Entry | undefined, { name }: Objective): ConfigProblem[] {
+  if (named === undefined || named.value === name) return [];
+  const { value, origin } = named;
+  const message = `\`objective.name\`: ${shown(value)} here, but the command is \`train ${name}\`: say the same in both, or leave it to the config: \`kelpie train --config ...\``;
+  return [{ origin, message }];
 }
 
 function put(merged: Map<string, Entry>, entry: Entry): void {
