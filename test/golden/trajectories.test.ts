@@ -22,10 +22,13 @@ const place = (name: string) => ({
 });
 
 describeShared('recorded runs of TRL', () => {
-  test.each(['opt-accumulate-4x1', 'lora-qv-base-reference'])('%s, step by step', async (name) => {
-    const comparison = await replay(load(name), place(name));
-    expect(comparison.passed, comparison.summary).toBe(true);
-  });
+  test.each(['opt-accumulate-4x1', 'lora-qv-base-reference', 'kto-weights', 'orpo', 'fdpo-alpha-1.5'])(
+    '%s, step by step',
+    async (name) => {
+      const comparison = await replay(load(name), place(name));
+      expect(comparison.passed, comparison.summary).toBe(true);
+    },
+  );
 
   test('a slightly other option is another run', async () => {
     const run = load('opt-accumulate-4x1');
@@ -75,9 +78,8 @@ describe('reading a recorded run', () => {
     const dora = { r: 1, alpha: 1, target: [], rslora: false, dora: true, reference: '', initial: '', final: '' };
     const options = (changes: object) => ({ ...run(), options: { ...run().options, ...changes } });
     const messages = [
-      options({ loss_type: 'dft' }),
       options({ packing: true }),
-      { ...run(), algorithm: 'kto' },
+      { ...run(), algorithm: 'rloo' },
       { ...run(), adapter: dora },
       { ...run(), optimizer: { ...run().optimizer, schedule: 'polynomial' } },
     ].map((json) => {
@@ -88,9 +90,8 @@ describe('reading a recorded run', () => {
       }
     });
     expect(messages).toEqual([
-      'loss_type dft does not exist yet',
       'packing does not exist yet',
-      'the objective of `kto` does not exist yet',
+      'the objective of `rloo` does not exist yet',
       'DoRA does not exist yet',
       'schedule polynomial does not exist yet',
     ]);

@@ -1,6 +1,8 @@
 import { type Objective, sft, weighted } from '@kelpie/objectives';
+import { readDivergence } from './divergences.js';
 import { dpoLosses, readLossSettings, readWeighting } from './dpo-losses.js';
 import { type Fields, NotYet } from './fields.js';
+import { type Chosen, cpoLoss, dftLoss, ktoLoss, orpoLoss } from './reference-free.js';
 
 /** How a trainer of TRL computes a step, said in options of ours. */
 export interface Convention {
@@ -17,12 +19,16 @@ export interface Convention {
 type Reader = (options: Fields) => Convention;
 
 /** By TRL's name of the trainer. */
-const readers: Readonly<Record<string, Reader>> = { dpo: readDpo, sft: readSft };
+const readers: Readonly<Record<string, Reader>> = {
+  dpo: readDpo,
+  sft: readSft,
+  kto: (options) => perMicroBatch(ktoLoss(options), options),
+  cpo: (options) => perMicroBatch(cpoLoss(options), options),
+  orpo: (options) => perMicroBatch(orpoLoss(options), options),
+};
 
 /** Trainers of TRL whose objectives are not there yet. */
-const notYet = ['reward', 'kto', 'cpo', 'orpo', 'grpo', 'rloo'];
-
-const divergencesNotYet = ['forward_kl', 'js_divergence', 'alpha_divergence'];
+const notYet = ['reward', 'grpo', 'rloo'];
 
 /** @throws NotYet for what is known and not written; Error for what is not known at all. */
 export function conventionOf(algorithm: string, options: Fields): Convention {
@@ -44,22 +50,22 @@ function readDpo(options: Fields): Convention {
   if (losses.length === 0 || weights.length !== losses.length) {
     throw new Error(`options: ${losses.length} loss_type and ${weights.length} loss_weights`);
   }
-  options.choice('f_divergence_type', ['reverse_kl'], divergencesNotYet);
   if (options.boolean('sync_ref_model')) {
     throw new NotYet('sync_ref_model (TR-DPO, a reference that follows) does not exist yet');
   }
-  options.unused('f_alpha_divergence_coef', 'ref_model_mixup_alpha', 'ref_model_sync_steps');
+  options.unused('ref_model_mixup_alpha', 'ref_model_sync_steps');
   const settings = readLossSettings(options);
   const weighting = readWeighting(options);
+  const divergence = readDivergence(options);
   const terms = losses.map((loss, i) => {
     const termOf = dpoLosses[loss];
     if (termOf === undefined) throw new Error(`options: the replay does not know loss_type ${loss}`);
-    return { ...weighting.pairs(weighting.tokens(termOf(settings))), weight: weights[i]! };
+    return { ...weighting.pairs(weighting.tokens(divergence(termOf(settings)))), weight: weights[i]! };
   });
   // With a weight of 0 for the rewards that are logged beside a likelihood alone.
   const logged = { ...weighting.tokens(dpoLosses.sigmoid!(settings)), weight: 0 };
   return {
-    objective: weighted(terms.some(({ objective }) => objective.rows === 'pairs') ? terms : [logged, ...terms]),
+    objective: weighted(losses.some((loss) => loss !== 'sft') ? terms : [logged, ...terms]),
     objectiveOptions: {},
     average: 'micro-batches',
     precompute: options.boolean('precompute_ref_log_probs'),
@@ -69,16 +75,21 @@ function readDpo(options: Fields): Convention {
 
 /** The mean over all target tokens of the step. Which tokens are targets is in the rows. */
 function readSft(options: Fields): Convention {
-  options.choice('loss_type', ['nll'], ['dft']);
+  const loss = options.choice('loss_type', ['nll', 'dft']);
   if (options.boolean('packing')) throw new NotYet('packing does not exist yet');
   options.nullable('completion_only_loss', options.boolean);
   return {
-    objective: sft as Objective,
-    objectiveOptions: { reduction: 'tokens' },
+    ...(loss === 'dft' ? dftLoss : { objective: sft as Objective, objectiveOptions: { reduction: 'tokens' } }),
     average: 'step',
     precompute: false,
     maxLength: maxLengthOf(options),
   };
+}
+
+/** Each loss is a mean over its micro-batch, the step's the mean of those. */
+function perMicroBatch(chosen: Chosen, options: Fields): Convention {
+  const precompute = options.has('precompute_ref_log_probs') && options.boolean('precompute_ref_log_probs');
+  return { ...chosen, average: 'micro-batches', precompute, maxLength: maxLengthOf(options) };
 }
 
 function maxLengthOf(options: Fields): number {

@@ -86,6 +86,13 @@ describe.each(all)('%s', (_, divergence) => {
     expect(f(0) + 0).toBe(0);
   });
 
+  test('finite or Infinity, never NaN, at logratios of ±1e4', () => {
+    for (const r of [-1e4, 1e4]) {
+      expect([f(r), derivative(r), slope(r)].some(Number.isNaN)).toBe(false);
+      expect(f(r)).not.toBe(NEGATIVE_INFINITY);
+    }
+  });
+
   test('convex: every chord is above', () => {
     holds((random) => {
       const [u, v, share] = [Math.exp(between(random, -4, 4)), Math.exp(between(random, -4, 4)), random()];

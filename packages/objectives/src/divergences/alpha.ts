@@ -47,6 +47,8 @@ function logInverse(a: number, v: number): number {
 /** From whichever side keeps digits as its end of [0, 1] comes near: divided by 1 - a from p's side, by a from q's. */
 function perspective(a: number, logP: number, logQ: number): number {
   const r = logP - logQ;
+  // Only a bare u is so large; both parts of f would overflow, and their difference be no number.
+  if (Math.exp(logP) === Number.POSITIVE_INFINITY) return Number.POSITIVE_INFINITY;
   if (a <= 0.5) return (scaledExpm1(logP, -r) + expm1Over(logP, -a, r)) / (1 - a);
   return (scaledExpm1(logQ, r) - expm1Over(logQ, 1 - a, r)) / a;
 }

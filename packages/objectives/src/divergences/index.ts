@@ -16,4 +16,5 @@ export { pearsonChi2 } from './pearson-chi2.js';
 export { fDpoThrough, type LoggedRewards, marginThrough } from './preference.js';
 export * from './reverse-kl.js';
 export * from './squared-hellinger.js';
+export * from './through.js';
 export * from './total-variation.js';

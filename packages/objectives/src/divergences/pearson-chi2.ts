@@ -20,9 +20,8 @@ export const pearsonChi2 = defineDivergence<false>({
   weightedDerivative: (logP, logQ) => 2 * scaledExpm1(logP, logP - logQ),
 });
 
-/** (p - q)²/q. */
+/** (p - q)²/q, as q (u-1)² below u = 1 and p u (1 - 1/u)² above: no difference of large numbers. */
 export function chi2Perspective(logP: number, logQ: number): number {
   const r = logP - logQ;
-  if (Math.abs(r) < 1) return Math.exp(logQ) * Math.expm1(r) ** 2;
-  return Math.exp(logP + r) - 2 * Math.exp(logP) + Math.exp(logQ);
+  return r > 0 ? Math.exp(logP + r) * Math.expm1(-r) ** 2 : Math.exp(logQ) * Math.expm1(r) ** 2;
 }

@@ -94,18 +94,22 @@ export const linkOptions = {
 
 type LinkOptions = z.output<z.ZodObject<typeof linkOptions>>;
 
+/** Throws where the partition term does not cancel within a pair: what the types say, for callers without them. */
+export function requireLink(divergence: Divergence): void {
+  if (divergence.link) return;
+  throw new RangeError(
+    `f-DPO: expected a divergence with f'(0+) = -Infinity, got \`${divergence.name}\` with ${divergence.range[0]}: its ` +
+      'partition term does not cancel within a pair',
+  );
+}
+
 /**
  * f-DPO through one divergence, as an objective of its own: `fDpoThrough(jensenShannon)`, or a divergence of one's own by
  * `defineDivergence<true>`. Wang et al. 2023, arXiv:2309.16240. Takes only what can be a link (see `Divergence.link`);
  * the others do not compile, and throw where types are not checked.
  */
 export function fDpoThrough(divergence: LinkDivergence): Objective<LinkOptions> {
-  if (!(divergence as Divergence).link) {
-    throw new RangeError(
-      `f-DPO: expected a divergence with f'(0+) = -Infinity, got \`${divergence.name}\` with ${divergence.range[0]}: its ` +
-        'partition term does not cancel within a pair',
-    );
-  }
+  requireLink(divergence);
   return marginThrough(divergence);
 }
 

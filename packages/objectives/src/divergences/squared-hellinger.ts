@@ -16,10 +16,7 @@ export const squaredHellinger = defineDivergence<true>({
   derivative: (r, cap = Number.POSITIVE_INFINITY) => -Math.expm1(Math.min(-r / 2, cap)),
   slope: (r, cap = Number.POSITIVE_INFINITY) => cappedExpSlope(-r / 2, cap) / 2,
   logInverse: (v) => (v < 1 ? -2 * Math.log1p(-v) : Number.NaN),
-  perspective(logP, logQ) {
-    const r = logP - logQ;
-    if (Math.abs(r) < 1) return Math.exp(logQ) * Math.expm1(r / 2) ** 2;
-    return Math.exp(logP) + Math.exp(logQ) - 2 * Math.exp((logP + logQ) / 2);
-  },
+  // From the larger side: (√p - √q)² = p (1 - √(q/p))².
+  perspective: (logP, logQ) => Math.exp(Math.max(logP, logQ)) * Math.expm1(-Math.abs(logP - logQ) / 2) ** 2,
   weightedDerivative: (logP, logQ) => -scaledExpm1(logP, (logQ - logP) / 2),
 });

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { fOptimum } from '../claims.js';
 import { alphaDivergence, alphaFromTrl } from '../divergences/alpha.js';
 import type { Divergence, LinkDivergence } from '../divergences/divergence.js';
 import { forwardKl } from '../divergences/forward-kl.js';
@@ -46,7 +47,7 @@ export const fDpo = defineObjective({
   separable: true,
   needs: linkNeeds,
   options: {
-    ...linkOptions,
+    beta: linkOptions.beta,
     divergence: z
       .enum(['reverse-kl', 'forward-kl', 'js', 'alpha', 'half-chi2-plus-kl', 'squared-hellinger', 'neyman-chi2'])
       .default('reverse-kl')
@@ -56,14 +57,24 @@ export const fDpo = defineObjective({
       .enum(['paper', 'trl'])
       .default('paper')
       .describe("Whose alpha that is: the paper's, or TRL's coefficient, which is one minus the paper's."),
+    labelSmoothing: linkOptions.labelSmoothing,
+    exponentCap: linkOptions.exponentCap,
+    loggedRewards: linkOptions.loggedRewards,
   },
   atReference: () => Math.LN2,
-  evaluate(input, options) {
-    const { divergence, alpha, alphaConvention, exponentCap } = options;
-    const chosen: Divergence =
-      divergence === 'alpha'
-        ? alphaDivergence(alphaConvention === 'trl' ? alphaFromTrl(alpha) : alpha)
-        : links[divergence];
-    return evaluateTransformed(input, linkOf(chosen, exponentCap), options);
-  },
+  claims: (options) => (options.labelSmoothing === 0 ? { optimum: fOptimum(chosenLink(options), options.beta) } : {}),
+  evaluate: (input, options) => evaluateTransformed(input, linkOf(chosenLink(options), options.exponentCap), options),
 });
+
+function chosenLink({
+  divergence,
+  alpha,
+  alphaConvention,
+}: {
+  readonly divergence: keyof typeof links | 'alpha';
+  readonly alpha: number;
+  readonly alphaConvention: 'paper' | 'trl';
+}): Divergence {
+  if (divergence !== 'alpha') return links[divergence];
+  return alphaDivergence(alphaConvention === 'trl' ? alphaFromTrl(alpha) : alpha);
+}
