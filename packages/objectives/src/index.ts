@@ -1,9 +1,11 @@
+export * from './advantages/index.js';
 export { getObjective, objectives, objectivesTable } from './catalog.js';
 export { ontoSequences, predictionsOf, pullToLogits, scoresOfLogits, type TokenLogits } from './categorical.js';
 export * from './claims.js';
 export { confidenceWeighted, confidenceWeights } from './confidence-weighted.js';
 export * from './divergences/index.js';
 export { nearest, ObjectiveError, type Problem, type ProblemCode, type Where } from './errors.js';
+export * from './estimators/index.js';
 export {
   addTotals,
   type BatchName,
@@ -49,5 +51,7 @@ export {
   type PairRule,
   type PairScores,
 } from './pair-objective.js';
+export * from './shaping/index.js';
+export * from './surrogate/index.js';
 export { type Term, weighted } from './weighted.js';
 export { withoutReference } from './without-reference.js';

@@ -1,0 +1,73 @@
+import { z } from 'zod';
+import { defineObjective } from '../objective.js';
+import { entropyMetric } from '../pairs.js';
+import {
+  aggregationOptions,
+  aggregator,
+  entropyOptions,
+  entropyTerm,
+  klOptions,
+  klTerm,
+  logRatios,
+  oldLogprobs,
+  policyNeeds,
+  policyNeedsOf,
+  ratioOf,
+  ratioOptions,
+  softGateLoss,
+  sumTerms,
+  weighRows,
+} from '../surrogate/index.js';
+
+/**
+ * Soft adaptive policy optimisation. Gao et al. 2025, arXiv:2511.20347, and the `sapo` loss type of TRL.
+ *   L = mean over rows of (1/n) Σ_t -A (4/τ) σ(τ(ρ_t - 1)),   τ = τ_positive where A > 0, else τ_negative
+ *   dL/dlog π(y_t) = -4 A σ(τ(ρ_t - 1)) σ(-τ(ρ_t - 1)) ρ_t/(n rows)
+ * The sigmoid takes the place of the clip: slope 1 on policy, fading to either side, faster where the advantage is
+ * negative. Advantages: `groupStd`. Defaults: τ 1 and 1.05, no KL.
+ */
+export const sapo = defineObjective({
+  name: 'sapo',
+  title: 'Soft adaptive policy optimisation',
+  summary: 'Like GRPO, with a sigmoid of the ratio in place of the clip.',
+  paper: 'Gao et al. 2025, arXiv:2511.20347',
+  rows: 'single',
+  separable: true,
+  detached: ['logprobs:old', 'logprobs:kl'],
+  needs: policyNeeds,
+  needsOf: policyNeedsOf,
+  options: {
+    temperaturePositive: z.number().positive().default(1).describe('τ where the advantage is positive.'),
+    temperatureNegative: z.number().positive().default(1.05).describe('τ where it is not.'),
+    ...ratioOptions,
+    ...klOptions(0),
+    ...entropyOptions,
+    ...aggregationOptions('rows'),
+  },
+  evaluate(input, options) {
+    const { temperaturePositive, temperatureNegative, onPolicy, logRatioClamp, entropyCoef } = options;
+    const { completionMask, policy, perToken } = input;
+    const means = aggregator(input, options);
+    const logs = logRatios(input, policy.logprobs, oldLogprobs(input, onPolicy), 'token');
+    const losses = new Float64Array(completionMask.length);
+    const slopes = new Float64Array(completionMask.length);
+    for (let at = 0; at < losses.length; at++) {
+      if (!completionMask[at]) continue;
+      const advantage = perToken.advantages[at]!;
+      const temperature = advantage > 0 ? temperaturePositive : temperatureNegative;
+      const { loss, slope } = softGateLoss(ratioOf(logs[at]!, logRatioClamp), advantage, temperature);
+      losses[at] = loss;
+      slopes[at] = slope;
+    }
+    const { loss, metric } = means.mean(losses);
+    return sumTerms([
+      {
+        loss,
+        metrics: { 'loss/policy_avg': metric, ...entropyMetric(input) },
+        cotangents: { logprobs: weighRows(input, slopes, means.weights) },
+      },
+      klTerm(input, { ...options, importance: 'token' }, means),
+      entropyTerm(input, entropyCoef, means),
+    ]);
+  },
+});
