@@ -3,8 +3,9 @@ import type { Variants } from './case.js';
 import { divergenceOf } from './fdivergence.js';
 import { pairBatch } from './pair-batch.js';
 
-/** Above what any exponential can take: no cap. */
-const none = Number.MAX_VALUE;
+/** Above whatever there is: no bound. */
+const none = Number.POSITIVE_INFINITY;
+const finite = (bound: number) => Math.min(bound, Number.MAX_VALUE);
 
 export const variants: Variants = {
   fdpo(inputs, params) {
@@ -13,7 +14,7 @@ export const variants: Variants = {
     const options = {
       beta: params.number('beta'),
       labelSmoothing: params.number('label_smoothing', 0),
-      exponentCap: params.number('exp_cap', none),
+      exponentCap: finite(params.number('exp_cap', none)),
     };
     // What is no link has the bare loss alone.
     const { loss, details, cotangents } = isLink(divergence)
@@ -38,8 +39,8 @@ export const variants: Variants = {
       beta: params.number('beta'),
       chi2Weight: params.number('chi2_weight', 1),
       klWeight: params.number('kl_weight', 1),
-      clip: params.has('clip') ? params.number('clip') : 0,
-      exponentCap: params.number('exp_cap', none),
+      clip: finite(params.number('clip', none)),
+      exponentCap: finite(params.number('exp_cap', none)),
       loggedRewards: 'logratio',
     });
     return {
