@@ -121,7 +121,9 @@ describe('what theory refuses', () => {
   });
 
   test('no link is accepted at run time', () => {
-    expect(() => fDpoThrough(pearsonChi2 as unknown as LinkDivergence)).toThrowErrorMatchingInlineSnapshot(`[RangeError: f-DPO: expected a divergence with f'(0+) = -Infinity, got \`pearson-chi2\` with -2: its partition term does not cancel within a pair]`);
+    expect(() => fDpoThrough(pearsonChi2 as unknown as LinkDivergence)).toThrowErrorMatchingInlineSnapshot(
+      `[RangeError: f-DPO: expected a divergence with f'(0+) = -Infinity, got \`pearson-chi2\` with -2: its partition term does not cancel within a pair]`,
+    );
   });
 
   test('no link compiles', () => {
