@@ -24,6 +24,10 @@ const kindFacts: Readonly<Record<RowKind, { readonly holds: string; readonly rea
     readBy: '`train dpo` and its like read preference pairs; with `side`, one completion of each is read as text.',
   },
   completion: { holds: 'prompts with a completion', readBy: '`train sft` reads prompts with a completion.' },
+  labelled: {
+    holds: 'completions with a label',
+    readBy: '`train kto` and its like read completions with a label; `train sft` reads them without.',
+  },
   text: { holds: 'text or conversations', readBy: '`train sft` reads text and conversations.' },
 };
 

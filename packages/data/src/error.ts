@@ -46,7 +46,8 @@ export type DataErrorCode =
   | 'id-outside-vocabulary'
   | 'bad-option'
   | 'row-over-budget'
-  | 'cannot-split';
+  | 'cannot-split'
+  | 'cannot-mismatch';
 
 interface DataErrorFacts {
   readonly code: DataErrorCode;

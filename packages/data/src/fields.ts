@@ -1,5 +1,5 @@
 import { type Problem, type Reason, show, type Where } from './error.js';
-import type { CompletionRow, Content, JsonObject, Message, PairRow, Parsed, TextRow } from './row.js';
+import type { CompletionRow, Content, JsonObject, LabelledRow, Message, PairRow, Parsed, TextRow } from './row.js';
 
 /** ShareGPT's names for who speaks. */
 const roles = new Map([
@@ -11,6 +11,16 @@ const roles = new Map([
 
 export function isObject(value: unknown): value is JsonObject {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+/** One turn, or a list of them. */
+export function isTurns(value: unknown): boolean {
+  return typeof value === 'object' && value !== null;
+}
+
+export function asTruth(value: unknown): boolean | undefined {
+  if (typeof value === 'boolean') return value;
+  return value === 1 || value === 0 ? value === 1 : undefined;
 }
 
 /** Whether a column is there: tables put null where a row has nothing. */
@@ -61,6 +71,21 @@ export class Fields {
     if (typeof value === 'string') return [{ role, content: value }];
     if (Array.isArray(value)) return value.flatMap((item, i) => this.#message(item, `${field}[${i}]`));
     return this.#message(value, field);
+  }
+
+  /** True or false; 1 and 0 count, as tables often have them. */
+  truth(field: string): boolean {
+    const value = this.take(field, 'true or false');
+    if (value !== undefined && asTruth(value) === undefined)
+      this.problem('wrong-type', field, 'true or false', show(value));
+    return asTruth(value) ?? false;
+  }
+
+  /** `prompt` and `completion`, turns if either is. */
+  exchange(): { readonly prompt: Content; readonly completion: Content } {
+    if (isTurns(this.value.prompt) || isTurns(this.value.completion))
+      return { prompt: this.messages('prompt', 'user'), completion: this.messages('completion', 'assistant') };
+    return { prompt: this.text('prompt'), completion: this.text('completion') };
   }
 
   #message(value: unknown, field: string): Message[] {
@@ -128,6 +153,11 @@ export class Fields {
     if (this.#problems.length === 0) this.#checkCompletion('completion', completion);
     if (this.#problems.length > 0) return { problems: this.#problems };
     return { row: { kind: 'completion', ...this.#facts(), prompt, completion } };
+  }
+
+  labelled(prompt: Content, completion: Content, desirable: boolean): Parsed<LabelledRow> {
+    const parsed = this.completion(prompt, completion);
+    return 'row' in parsed ? { row: { ...parsed.row, kind: 'labelled', desirable } } : parsed;
   }
 
   whole(field: string, text: Content): Parsed<TextRow> {

@@ -35,13 +35,21 @@ export interface CompletionRow extends RowFacts {
   readonly completion: Content;
 }
 
+/** A prompt with a completion that is wanted (desirable) or not. Both are text or both are turns. */
+export interface LabelledRow extends RowFacts {
+  readonly kind: 'labelled';
+  readonly prompt: Content;
+  readonly completion: Content;
+  readonly desirable: boolean;
+}
+
 /** Text, or a whole conversation, without a prompt of its own. */
 export interface TextRow extends RowFacts {
   readonly kind: 'text';
   readonly text: Content;
 }
 
-export type Row = PairRow | CompletionRow | TextRow;
+export type Row = PairRow | CompletionRow | LabelledRow | TextRow;
 export type RowKind = Row['kind'];
 
 export type Parsed<R extends Row = Row> = { readonly row: R } | { readonly problems: readonly Problem[] };

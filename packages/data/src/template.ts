@@ -63,7 +63,8 @@ function partsOf(row: Row): { prompt: Content; parts: readonly Part[] } {
         ['rejected', row.rejected],
       ],
     };
-  if (row.kind === 'completion') return { prompt: row.prompt, parts: [['completion', row.completion]] };
+  if (row.kind === 'completion' || row.kind === 'labelled')
+    return { prompt: row.prompt, parts: [['completion', row.completion]] };
   return { prompt: typeof row.text === 'string' ? '' : [], parts: [['text', row.text]] };
 }
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { loadPreferences, loadText } from '../dataset.js';
+import { loadPreferences, loadText, loadUnpaired } from '../dataset.js';
 import { detectFormat, formats } from '../detect.js';
 import { type DataError, problemText } from '../error.js';
 import { readRows } from '../read.js';
@@ -25,7 +25,7 @@ export function testFormat<R extends Row>({ format, rows, broken, says, first, e
   describe(`format ${format.name}`, () => {
     const write = scratch();
     const tokenizer = toyTokenizer();
-    const load = format.kind === 'pair' ? loadPreferences : loadText;
+    const load = { pair: loadPreferences, labelled: loadUnpaired, completion: loadText, text: loadText }[format.kind];
     const options = { tokenizer, maxLength: 1000 };
 
     it('has five rows to show', () => expect(rows).toHaveLength(5));
