@@ -17,17 +17,18 @@ import { introduce, type Loaded, loopOptions, objectiveOptions, readRows } from 
 /** Opens and reads all that a run would, says what it would do, and writes nothing. */
 export async function dryRun(
   objective: Objective,
-  { config, origins }: Resolved,
+  resolved: Resolved,
   call: { readonly resume: boolean },
   { terminal }: Context,
 ): Promise<void> {
-  const { data } = requireRun(config, call);
+  const { config, origins } = resolved;
+  const { data } = requireRun(resolved, call);
   const tokenizer = await tokenizerAt(tokenizerFolder(config));
   terminal.status(terminal.noteColor.dim('opening the model ...'));
   await using policy = await openPolicy({ ...openOptions(objective, config), keepReference: false });
   terminal.status('');
   introduce(objective, policy, config, terminal);
-  const { examples, heldout } = await readRows(objective, { config, data, policy, tokenizer }, terminal);
+  const { examples, heldout } = await readRows(objective, { ...resolved, data, policy, tokenizer }, terminal);
   const options = withBudget(loopOptions(config), policy.info, [...examples, ...heldout]);
   const planned = plan({
     examples,

@@ -57,15 +57,19 @@ export interface RowSource {
   readonly tokenizer: Tokenizer;
   readonly contextLength: number;
   readonly vocabularySize: number;
+  /** What the limit of tokens is called in a complaint. Default: its flag. */
+  readonly maxLengthCalled?: string;
 }
 
 function loadOptions(
   flags: RowFlags,
-  { files, tokenizer, contextLength, vocabularySize }: RowSource,
+  { files, tokenizer, contextLength, vocabularySize, maxLengthCalled = '--max-length' }: RowSource,
 ): LoadOptions & { truncation?: Truncation } {
   const maxLength = flags.maxLength ?? contextLength;
   if (maxLength > contextLength) {
-    throw new UsageError(`--max-length ${maxLength} is more than the model's context of ${contextLength} tokens`);
+    throw new UsageError(
+      `${maxLengthCalled}: ${maxLength} is more than the model's context of ${contextLength} tokens`,
+    );
   }
   return {
     files,

@@ -3,6 +3,8 @@ import { dirname, join } from 'node:path';
 import type { Objective } from '@kelpie/objectives';
 import type { LoraOptions, OpenOptions } from '@kelpie/policy';
 import { requireResumable } from '@kelpie/runner';
+import { calledOf } from './config/entry.js';
+import type { Resolved } from './config/resolve.js';
 import type { RunConfig } from './config/schema.js';
 import { UsageError } from './exit.js';
 import { requireFolder } from './model.js';
@@ -13,56 +15,67 @@ export const alphaOf = ({ alpha, rank = presetRank }: RunConfig['lora']): number
 
 /** Checks what can be checked before anything is opened. */
 export function requireRun(
-  config: RunConfig,
+  { config, origins }: Resolved,
   { resume }: { readonly resume: boolean },
 ): { readonly data: readonly string[]; readonly out: string } {
   const { files } = config.data;
   const out = config.output.folder;
-  requireStart(config);
+  const called = calledOf(origins);
+  requireStart(config, called);
   if (files === undefined) throw new UsageError('which rows? Name a file or more with `--data`');
   if (out === undefined) throw new UsageError('where to? Name a folder for the run and its model with `--out`');
-  requireOut(out, resume);
+  requireOut(out, called('output.folder', '--out'), resume);
   return { data: [files].flat(), out };
 }
 
-function requireStart({ model: { path, init, adapter }, lora, output: { merge } }: RunConfig): void {
+type Called = ReturnType<typeof calledOf>;
+
+function requireStart({ model: { path, init, adapter }, lora, output: { merge } }: RunConfig, called: Called): void {
+  const refuse = (key: string, flag: string, message: string) => {
+    throw new UsageError(`${called(key, flag)}: ${message}`);
+  };
   if (path === undefined && init === undefined) {
     throw new UsageError('what to train? Give a model folder with `--model`, or a config to start from with `--init`');
   }
-  if (path !== undefined) requireWeights(path);
-  if (adapter !== undefined) requireFolder(adapter, '--adapter');
-  if (init !== undefined && !existsSync(init)) throw new UsageError(`--init: there is no file \`${init}\``);
-  if (init !== undefined && (lora.rank !== undefined || adapter !== undefined)) {
-    throw new UsageError('an adapter needs a trained base: give it with `--model`, not `--init`');
+  if (path !== undefined) requireWeights(path, called('model.path', '--model'));
+  if (adapter !== undefined) requireFolder(adapter, called('model.adapter', '--adapter'));
+  if (init !== undefined && !existsSync(init)) refuse('model.init', '--init', `there is no file \`${init}\``);
+  const fresh = lora.rank !== undefined;
+  if (init !== undefined && (fresh || adapter !== undefined)) {
+    const [key, flag] = fresh ? ['lora.rank', '--lora'] : ['model.adapter', '--adapter'];
+    refuse(key!, flag!, 'an adapter needs a trained base: give it with `--model`, not `--init`');
   }
-  if (lora.rank !== undefined && adapter !== undefined) {
-    throw new UsageError('either a fresh adapter (`--lora`) or one to go on training (`--adapter`), not both');
+  if (fresh && adapter !== undefined) {
+    const message = 'either a fresh adapter (`--lora`) or one to go on training (`--adapter`), not both';
+    refuse('model.adapter', '--adapter', message);
   }
   const only = [
-    lora.alpha !== undefined && '--lora-alpha',
-    lora.rslora && '--lora-rslora',
-    lora.targets !== undefined && '--lora-targets',
-  ].find((flag) => flag !== false);
-  if (lora.rank === undefined && only !== undefined) throw new UsageError(`\`${only}\` goes with \`--lora\``);
-  if (merge && lora.rank === undefined && adapter === undefined)
-    throw new UsageError('`--merge` goes with `--lora` or `--adapter`');
+    lora.alpha !== undefined && (['lora.alpha', '--lora-alpha'] as const),
+    lora.rslora && (['lora.rslora', '--lora-rslora'] as const),
+    lora.targets !== undefined && (['lora.targets', '--lora-targets'] as const),
+  ].find((given) => given !== false);
+  if (!fresh && only !== undefined)
+    refuse(only[0], only[1], 'goes with an adapter: give its rank, `--lora` or `lora.rank`');
+  if (merge && !fresh && adapter === undefined) {
+    refuse('output.merge', '--merge', 'goes with an adapter, `--lora` or `--adapter`: there is nothing else to merge');
+  }
 }
 
 /** A config on its own is taken for a slip of the flag. */
-function requireWeights(model: string): void {
-  requireFolder(model, '--model');
+function requireWeights(model: string, called: string): void {
+  requireFolder(model, called);
   const files = readdirSync(model);
   if (!files.includes('config.json') || files.some((file) => /\.(safetensors|bin)/.test(file))) return;
   const config = join(model, 'config.json');
   throw new UsageError(
-    `--model: \`${model}\` has a config and no weights; to start from random ones: \`--init ${config}\``,
+    `${called}: \`${model}\` has a config and no weights; to start from random ones: \`--init ${config}\``,
   );
 }
 
 /** Nothing that is there is overwritten. */
-function requireOut(out: string, resume: boolean): void {
+function requireOut(out: string, called: string, resume: boolean): void {
   if (!existsSync(out)) return;
-  if (!statSync(out).isDirectory()) throw new UsageError(`--out: \`${out}\` is a file: name a folder`);
+  if (!statSync(out).isDirectory()) throw new UsageError(`${called}: \`${out}\` is a file: name a folder`);
   if (resume) {
     if (existsSync(join(out, 'run.json')))
       throw new UsageError(`the run in \`${out}\` is finished: its model is in \`${join(out, 'model')}\``);
@@ -73,7 +86,7 @@ function requireOut(out: string, resume: boolean): void {
   const has = (name: string) => existsSync(join(out, name));
   const also = has('checkpoints') ? ', or go on with `--resume`' : ', or begin that run again with `--resume`';
   const way = has('metrics.jsonl') && !has('run.json') ? also : '';
-  throw new UsageError(`--out: \`${out}\` is not empty, and nothing is overwritten: name another folder${way}`);
+  throw new UsageError(`${called}: \`${out}\` is not empty, and nothing is overwritten: name another folder${way}`);
 }
 
 /** Where the tokenizer is: its own folder, the model's, or that of the config to start from. */

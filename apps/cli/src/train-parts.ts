@@ -2,6 +2,8 @@ import { reportText } from '@kelpie/data';
 import type { Objective } from '@kelpie/objectives';
 import type { Policy, Tokenizer } from '@kelpie/policy';
 import { type Example, holdOut, type TrainOptions } from '@kelpie/runner';
+import { calledOf } from './config/entry.js';
+import type { Resolved } from './config/resolve.js';
 import type { RunConfig } from './config/schema.js';
 import { grouped, type Terminal } from './print.js';
 import { labelled } from './progress.js';
@@ -35,8 +37,7 @@ export function introduce(
 
 export type Loaded = Example & { readonly prompt: string; readonly completion?: string };
 
-export interface RowSources {
-  readonly config: RunConfig;
+export interface RowSources extends Resolved {
   readonly data: readonly string[];
   readonly policy: Pick<Policy, 'info'>;
   readonly tokenizer: Tokenizer;
@@ -45,13 +46,14 @@ export interface RowSources {
 /** Rows to train on and rows to evaluate on; what reading them came to is told. */
 export async function readRows(
   objective: Objective,
-  { config, data, policy, tokenizer }: RowSources,
+  { config, origins, data, policy, tokenizer }: RowSources,
   terminal: Terminal,
 ): Promise<{ readonly examples: readonly Loaded[]; readonly heldout: readonly Loaded[] }> {
   const { contextLength, vocabularySize } = policy.info;
   const { files: _, heldout: heldoutFiles, ...how } = config.data;
+  const maxLengthCalled = calledOf(origins)('data.maxLength', '--max-length');
   const read = async (label: string, files: readonly string[]): Promise<Loaded[]> => {
-    const source = { files, tokenizer, contextLength, vocabularySize };
+    const source = { files, tokenizer, contextLength, vocabularySize, maxLengthCalled };
     const { examples, report } = await (objective.rows === 'single' ? loadTexts(how, source) : loadPairs(how, source));
     terminal.print(labelled(terminal, label, reportText(report)));
     // Of a pair, the first branch is the chosen one.

@@ -33,7 +33,12 @@ export const trainOptions = z.strictObject({
   maxGradNorm: z.number().min(0).default(1).describe('The gradient is clipped to this global L2 norm; 0: never.'),
   temperature: z.number().positive().default(1).describe('Divides the logits before any score is taken.'),
   entropy: z.boolean().default(true).describe('Logs the entropy of the next-token distribution: one more score.'),
-  heldout: z.number().min(0).default(0.1).describe('Rows held out: a share below 1, a number from 1, none at 0.'),
+  heldout: z
+    .number()
+    .min(0)
+    .refine((rows) => rows < 1 || Number.isInteger(rows), 'expected a share below 1 or a whole number of rows from 1')
+    .default(0.1)
+    .describe('Rows held out: a share below 1, a number from 1, none at 0.'),
   evaluateEvery: count().default(0).describe('Steps between evaluations; 0: only before the first and after the last.'),
   saveEvery: count().default(0).describe('Steps between checkpoints; 0: only when the run is stopped.'),
   keepCheckpoints: z.int().min(1).default(2).describe('Checkpoints that are kept: the newest ones.'),

@@ -65,7 +65,7 @@ async function check(files: readonly string[], flags: Flags, { terminal }: Conte
   const { contextLength = Number.MAX_SAFE_INTEGER, vocabularySize } = limits;
   const { maxLength = contextLength } = flags;
   if (maxLength > contextLength) {
-    throw new UsageError(`--max-length ${maxLength} is more than the model's context of ${contextLength} tokens`);
+    throw new UsageError(`--max-length: ${maxLength} is more than the model's context of ${contextLength} tokens`);
   }
   if (tokenizer === undefined && (flags.maxLength !== undefined || truncation !== undefined)) {
     throw new UsageError(

@@ -181,18 +181,19 @@ function loraFlags(): Option[] {
 
 async function train(
   objective: Objective,
-  { config }: Resolved,
+  resolved: Resolved,
   call: { readonly resume: boolean },
   context: Context,
 ): Promise<void> {
   const { terminal } = context;
-  const { data, out } = requireRun(config, call);
+  const { config } = resolved;
+  const { data, out } = requireRun(resolved, call);
   const tokenizer = await tokenizerAt(tokenizerFolder(config));
   terminal.status(terminal.noteColor.dim('opening the model ...'));
   await using policy = await openPolicy(openOptions(objective, config));
   terminal.status('');
   introduce(objective, policy, config, terminal);
-  const { examples, heldout } = await readRows(objective, { config, data, policy, tokenizer }, terminal);
+  const { examples, heldout } = await readRows(objective, { ...resolved, data, policy, tokenizer }, terminal);
   const stopping = interruptible(context);
   const { init } = config.model;
   const loggers = [

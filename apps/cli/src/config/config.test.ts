@@ -6,6 +6,7 @@ import { getObjective } from '@kelpie/objectives';
 import { describe, expect, it } from 'vitest';
 import { schemaText } from '../commands/config.js';
 import { withObjective as put } from '../commands/train.js';
+import { requireRun } from '../start.js';
 import { originText } from './entry.js';
 import { flagLayer, setLayer } from './flags.js';
 import { configReader, type Layer, readConfig } from './read.js';
@@ -95,6 +96,18 @@ describe('refusals name place and nearest key', () => {
     [
       'training:\n  batchSize: 1.5\n  schedule: step\n  shuffle: 1\n',
       'ROOT/bad.yaml:2:3: `training.batchSize`: expected a whole number from 1, got 1.5\nROOT/bad.yaml:3:3: `training.schedule`: expected one of `constant`, `linear`, `cosine`, got "step"\nROOT/bad.yaml:4:3: `training.shuffle`: expected true or false, got 1',
+    ],
+    [
+      'data:\n  heldoutFraction: 1.5\n',
+      'ROOT/bad.yaml:2:3: `data.heldoutFraction`: expected a share below 1 or a whole number of rows from 1, got 1.5',
+    ],
+    [
+      'training:\n  heldout: 0.2\n',
+      'ROOT/bad.yaml:2:3: `training.heldout`: unknown key; nearest: `data.heldout`, `data.heldoutFraction`',
+    ],
+    [
+      'training: { learningRate: .inf, eps: -.inf, beta1: .nan }',
+      'ROOT/bad.yaml:1:13: `training.learningRate`: expected a number from 0, got .inf\nROOT/bad.yaml:1:33: `training.eps`: expected a number above 0, got -.inf\nROOT/bad.yaml:1:45: `training.beta1`: expected a number from 0, below 1, got .nan',
     ],
     ['objective:\n  beta:\n', 'ROOT/bad.yaml:2:3: `objective.beta`: expected a number above 0, got nothing'],
     ['model:\n  path: [a]\n', 'ROOT/bad.yaml:2:3: `model.path`: expected text, got ["a"]'],
@@ -186,6 +199,33 @@ describe('the objective', () => {
     expect(() => resolved([setLayer(['objective.name=sft'])])).toThrow(`--set objective.name=sft: ${message}`);
     const set = setLayer(['objective.name=dpo']);
     expect(resolved([...readConfig(run), set]).origins.get('objective.name')).toEqual(set[0]!.origin);
+  });
+});
+
+describe('what does not go together', () => {
+  const refused = (text: string, sets: readonly string[] = []) => {
+    const layers = [...readConfig(file('start.yaml', text)), setLayer(sets)];
+    try {
+      requireRun(resolved(layers), { resume: false });
+    } catch (error) {
+      return (error as Error).message.replaceAll(root, 'ROOT');
+    }
+    return 'accepted';
+  };
+  const init = `model: { init: ${join(root, 'start.yaml')} }\n`;
+
+  it('is told with its place', () => {
+    expect(refused(`${init}lora: { alpha: 4 }\n`)).toBe(
+      'ROOT/start.yaml:2:9: `lora.alpha`: goes with an adapter: give its rank, `--lora` or `lora.rank`',
+    );
+    expect(refused(init, ['lora.rslora=true'])).toMatch(/^--set lora.rslora=true: `lora.rslora`: goes with/);
+    expect(refused(`${init}output: { merge: true }\n`)).toMatch(/^ROOT\/start.yaml:2:11: `output.merge`: goes with/);
+    expect(refused('model: { path: nowhere }\n')).toBe(
+      'ROOT/start.yaml:1:10: `model.path`: there is no folder `nowhere`',
+    );
+    expect(refused(`${init}data: { files: a }\noutput: { folder: ${join(root, 'start.yaml')} }\n`)).toBe(
+      'ROOT/start.yaml:3:11: `output.folder`: `ROOT/start.yaml` is a file: name a folder',
+    );
   });
 });
 

@@ -35,6 +35,15 @@ export function originText(origin: Origin): string {
   }
 }
 
+/** How a value is called in a complaint: by its flag where one gave it, else by its key, with its place. */
+export function calledOf(origins: ReadonlyMap<string, Origin>): (key: string, flag: string) => string {
+  return (key, flag) => {
+    const origin = origins.get(key);
+    if (origin?.kind === 'flag') return origin.flag;
+    return origin?.kind === 'file' || origin?.kind === 'set' ? `${originText(origin)}: \`${key}\`` : flag;
+  };
+}
+
 export const pathText = (path: readonly string[]): string => path.join('.');
 
 export const quoted = (names: readonly string[]): string => names.map((name) => `\`${name}\``).join(', ');

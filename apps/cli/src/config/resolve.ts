@@ -134,6 +134,7 @@ const otherNames: Readonly<Record<string, string>> = {
   maxseqlength: 'data.maxLength',
   outputdir: 'output.folder',
   losstype: 'objective.name',
+  heldout: 'data.heldoutFraction',
   r: 'lora.rank',
   loraalpha: 'lora.alpha',
   targetmodules: 'lora.targets',
@@ -179,8 +180,11 @@ function define(object: Record<string, unknown>, key: string, value: unknown): v
 
 /** Problems of a file from its top down. */
 function inOrder(problems: readonly ConfigProblem[]): ConfigProblem[] {
-  const line = ({ origin }: ConfigProblem) => (origin.kind === 'file' ? origin.line : 0);
-  return problems.toSorted((a, b) => line(a) - line(b));
+  const place = ({ origin }: ConfigProblem) => (origin.kind === 'file' ? [origin.line, origin.column] : [0, 0]);
+  return problems.toSorted((a, b) => {
+    const [[line = 0, column = 0], [otherLine = 0, otherColumn = 0]] = [place(a), place(b)];
+    return line - otherLine || column - otherColumn;
+  });
 }
 
 function invalid(
@@ -192,7 +196,8 @@ function invalid(
   const places = path.map((_, i) => pathText(path.slice(0, path.length - i)));
   const entry = places.flatMap((place) => merged.get(place) ?? [])[0];
   const told = entry === undefined ? pathText(path) : pathText(entry.path);
-  const wanted = wantedAt(path, schema) ?? issue.message;
+  // Of a refinement, the type says nothing.
+  const wanted = (issue.code === 'custom' ? undefined : wantedAt(path, schema)) ?? issue.message;
   const received = entry === undefined ? '' : `, got ${shown(entry.value)}`;
   return { origin: entry?.origin ?? { kind: 'default' }, message: `\`${told}\`: ${wanted}${received}` };
 }
@@ -212,8 +217,14 @@ function wantedAt([section = '', key = '']: readonly string[], schema: ReturnTyp
 
 function shown(value: unknown): string {
   if (value === null || value === undefined) return 'nothing';
-  const text = JSON.stringify(value) ?? String(value);
+  const text = typeof value === 'number' ? numberText(value) : (JSON.stringify(value) ?? String(value));
   return text.length > 60 ? `${text.slice(0, 60)}…` : text;
+}
+
+/** As YAML writes it. */
+function numberText(value: number): string {
+  if (Number.isNaN(value)) return '.nan';
+  return Number.isFinite(value) ? String(value) : value > 0 ? '.inf' : '-.inf';
 }
 
 function originsOf(config: RunConfig, merged: ReadonlyMap<string, Entry>, objective: Objective): Map<string, Origin> {
