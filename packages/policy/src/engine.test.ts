@@ -1,8 +1,9 @@
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { Engine } from './engine.js';
+import { readSafetensors } from './files/safetensors.js';
 import { openPolicy } from './remote.js';
 import { treeOf } from './tree.js';
 import type { Policy } from './types.js';
@@ -43,6 +44,12 @@ async function train(policy: Policy, steps: number): Promise<number[]> {
     await policy.step(1e-2);
   }
   return losses;
+}
+
+async function tensorsOf(file: string): Promise<Map<string, Float64Array>> {
+  const source = await readSafetensors(file);
+  const read = [...source.tensors.keys()].map(async (name) => [name, await source.readFloat64(name)] as const);
+  return new Map(await Promise.all(read));
 }
 
 test('a saved model opens with the same scores, and holds the embedding of a tied model under its own name', async () => {
@@ -107,6 +114,93 @@ test('fresh LoRA is its base; the kept reference stays the start', async () => {
   expect(after.reverseKl!.some((x) => x > 1e-4)).toBe(true);
   expect((await lora.score({ ...request, scores: ['logprobs'], of: 'reference' })).logprobs).toEqual(start.logprobs);
   expect(lora.info.trainedParameters).toBeLessThan(base.info.parameters);
+});
+
+describe('a reference that moves', () => {
+  const request = { trees: [pair], scores: ['logprobs'] } as const;
+  const lora = { rank: 2, alpha: 4, targetModules: 'all-linear' } as const;
+  const referenceOf = async (policy: Policy) => (await policy.score({ ...request, of: 'reference' })).logprobs!;
+
+  test.each([
+    ['whole model', { keepReference: true }],
+    ['fresh LoRA', { keepReference: 'moving', lora }],
+  ] as const)('%s: a mixture of 1 is the policy, smaller ones lie between', async (_, options) => {
+    await using policy = await Engine.open({ ...init(), ...options });
+    const start = await referenceOf(policy);
+    expect(start).toEqual((await policy.score(request)).logprobs);
+    await train(policy, 4);
+    expect(await referenceOf(policy)).toEqual(start);
+    await policy.updateReference(0.25);
+    const between = await referenceOf(policy);
+    expect(between).not.toEqual(start);
+    await policy.updateReference(1);
+    const { logprobs } = await policy.score(request);
+    expect(await referenceOf(policy)).toEqual(logprobs);
+    const distance = (a: Float64Array, b: Float64Array) => a.reduce((sum, x, i) => sum + Math.abs(x - b[i]!), 0);
+    expect(distance(between, start)).toBeGreaterThan(1e-4);
+    expect(distance(between, start)).toBeLessThan(distance(logprobs!, start));
+    // Divergences are from where it stands now.
+    const { reverseKl } = await policy.score({ ...request, scores: ['reverseKl'] });
+    expect(Math.max(...reverseKl!)).toBeLessThan(1e-6);
+  });
+
+  test('each tensor is the mixture', async () => {
+    const out = join(folder, 'mixed.safetensors');
+    await using policy = await Engine.open({ ...init(), keepReference: true, dtype: 'float64' });
+    await policy.saveState(out);
+    const before = await tensorsOf(out);
+    expect([...before.keys()].some((name) => name.startsWith('reference/'))).toBe(false);
+    await train(policy, 2);
+    await policy.updateReference(0.6);
+    await policy.saveState(out);
+    const after = await tensorsOf(out);
+    const name = 'model.norm.weight';
+    after.get(`reference/${name}`)!.forEach((value, i) => {
+      expect(value).toBeCloseTo(0.6 * after.get(`trained/${name}`)![i]! + 0.4 * before.get(`trained/${name}`)![i]!, 15);
+    });
+  });
+
+  test('is saved and restored with the policy', async () => {
+    const file = join(folder, 'moving.safetensors');
+    const open = () => Engine.open({ ...init(), keepReference: true });
+    await using whole = await open();
+    await train(whole, 2);
+    await whole.updateReference(0.5);
+    await whole.saveState(file);
+    await train(whole, 2);
+    await whole.updateReference(0.5);
+    await using resumed = await open();
+    await resumed.restoreState(file);
+    await train(resumed, 2);
+    await resumed.updateReference(0.5);
+    expect(await referenceOf(resumed)).toEqual(await referenceOf(whole));
+    await using without = await Engine.open(init());
+    await expect(without.restoreState(file)).rejects.toThrow(/keepReference `moving`/);
+    const early = join(folder, 'before-moving.safetensors');
+    await using fresh = await open();
+    await fresh.saveState(early);
+    await expect(whole.restoreState(early)).rejects.toThrow(/open the policy anew/);
+  });
+
+  test('is refused where there is nothing that could move, and a mixture that is none', async () => {
+    await using without = await Engine.open(init());
+    await using base = await Engine.open({ ...init(), keepReference: true, lora });
+    for (const policy of [without, base]) {
+      await expect(policy.updateReference(0.5)).rejects.toMatchObject({ code: 'reference-fixed' });
+      for (const mixture of [0, 1.5, Number.NaN]) {
+        await expect(policy.updateReference(mixture)).rejects.toMatchObject({ code: 'mixture' });
+      }
+    }
+  });
+
+  test('a named model moves too', async () => {
+    const out = join(folder, 'named');
+    await using source = await Engine.open(init(9));
+    await source.save(out);
+    await using policy = await Engine.open({ ...init(), reference: out });
+    await policy.updateReference(1);
+    expect(await referenceOf(policy)).toEqual((await policy.score(request)).logprobs);
+  });
 });
 
 test('without a kept reference it is gone after the first update, and an error says so', async () => {

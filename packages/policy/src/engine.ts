@@ -43,6 +43,9 @@ export class Engine implements Policy {
   readonly #dtype: 'float32' | 'float64';
   readonly #reference: Variant | undefined;
   readonly #training: TrainingMemory;
+  /** What `updateReference` moves, if the reference can move. */
+  readonly #moving: Weights | undefined;
+  #moved = false;
   #gradients: Weights | undefined;
   #optimizer: Optimizer | undefined;
   #updated = false;
@@ -69,7 +72,8 @@ export class Engine implements Policy {
       keep,
     });
     this.#training = new TrainingMemory(opened.weights, opened.trained, dtype);
-    this.#reference = referenceOf(opened, keepReference);
+    this.#moving = movingOf(opened, keepReference);
+    this.#reference = referenceOf(opened, keepReference, this.#moving);
     const count = (names: Iterable<string>) =>
       [...names].reduce((n, name) => n + opened.weights.get(name)!.data.length, 0);
     const arithmetic = `${opened.modelType}/${dtype}/${JSON.stringify(opened.config)}`;
@@ -213,6 +217,20 @@ export class Engine implements Policy {
     return sample(this.#passes, this.#model, this.#policy, request, signal);
   }
 
+  async updateReference(mixture: number): Promise<void> {
+    if (!(mixture > 0 && mixture <= 1)) {
+      throw new KelpieError(`the mixture must be above 0 and at most 1, got ${mixture}`, { code: 'mixture' });
+    }
+    if (this.#moving === undefined) {
+      throw new KelpieError(
+        'the reference cannot move: open the policy with keepReference, and with a fresh LoRA with keepReference `moving`',
+        { code: 'reference-fixed' },
+      );
+    }
+    for (const [name, { data }] of this.#moving) mix(data, this.#opened.weights.get(name)!.data, mixture);
+    this.#moved = true;
+  }
+
   async gradients(): Promise<Map<string, { shape: readonly number[]; data: Float64Array }>> {
     return new Map(
       [...this.#accumulated()].map(([name, { shape, data }]) => [name, { shape, data: Float64Array.from(data) }]),
@@ -226,9 +244,10 @@ export class Engine implements Policy {
   async saveState(file: string): Promise<void> {
     const { m, v } = this.#optimizer === undefined ? { m: new Map(), v: new Map() } : this.#training;
     const stepsDone = this.#optimizer?.stepsDone ?? 0;
+    const reference: Weights = this.#moved ? this.#moving! : new Map();
     await writeState(
       file,
-      { hash: this.info.hash, trained: this.#trainedWeights(), m, v, stepsDone, updated: this.#updated },
+      { hash: this.info.hash, trained: this.#trainedWeights(), m, v, reference, stepsDone, updated: this.#updated },
       this.#dtype,
     );
   }
@@ -241,8 +260,11 @@ export class Engine implements Policy {
       trained: this.#trainedWeights(),
       m: this.#training.m,
       v: this.#training.v,
+      reference: this.#moving ?? new Map(),
+      referenceMoved: this.#moved,
     });
     optimizer.stepsDone = state.stepsDone;
+    this.#moved = state.referenceMoved;
     if (this.#gradients !== undefined) clear(this.#gradients);
     this.#updated = state.updated;
   }
@@ -298,18 +320,39 @@ function warningsOf({ unknownKeys, warnings }: OpenedModel): string[] {
 }
 
 /**
- * A reference of its own: the folder that was named, or, if the start is to be kept, the base without a fresh adapter,
- * else copies of what will be trained.
+ * What of the reference can move: copies of what will be trained, or a named model's own. A fresh LoRA's base has none
+ * while it stands still, and a base beside an adapter nothing of the adapter's.
  */
-function referenceOf(opened: OpenedModel, keepStart: boolean): Variant | undefined {
+function movingOf(opened: OpenedModel, keep: Required<OpenOptions>['keepReference']): Weights | undefined {
+  const { lora, trained, reference, freshAdapter } = opened;
+  const adapted = lora.length > 0;
+  if (reference !== undefined) {
+    return adapted ? undefined : new Map(trained.map((name) => [name, reference.get(name)!]));
+  }
+  if (keep === false || (adapted && freshAdapter && keep !== 'moving')) return undefined;
+  return new Map(
+    trained.map((name) => {
+      const { shape, data } = opened.weights.get(name)!;
+      return [name, { shape, data: data.slice() }];
+    }),
+  );
+}
+
+/** A reference of its own: the folder that was named, or, if the start is to be kept, its copies or its bare base. */
+function referenceOf(
+  opened: OpenedModel,
+  keep: Required<OpenOptions>['keepReference'],
+  moving: Weights | undefined,
+): Variant | undefined {
   if (opened.reference !== undefined) return { weights: opened.reference, adapter: false };
-  if (!keepStart) return undefined;
-  if (opened.lora.length > 0 && opened.freshAdapter) return { weights: opened.weights, adapter: false };
-  const copies = opened.trained.map((name) => {
-    const { shape, data } = opened.weights.get(name)!;
-    return [name, { shape, data: data.slice() }] as const;
-  });
-  return { weights: new Map([...opened.weights, ...copies]), adapter: true };
+  if (keep === false) return undefined;
+  if (moving === undefined) return { weights: opened.weights, adapter: false };
+  return { weights: new Map([...opened.weights, ...moving]), adapter: true };
+}
+
+/** to <- share from + (1 - share) to. */
+function mix(to: FloatArray, from: FloatArray, share: number): void {
+  for (let i = 0; i < to.length; i++) to[i] = share * from[i]! + (1 - share) * to[i]!;
 }
 
 function decaying(decay: Required<AdamWOptions>['decay'], { trained, model }: OpenedModel): Set<string> {

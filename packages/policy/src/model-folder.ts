@@ -53,7 +53,7 @@ export async function openModel(options: OpenOptions, dtype: Arithmetic): Promis
   if (options.lora !== undefined && options.adapter !== undefined) {
     throw new KelpieError('give either the options of a fresh LoRA or an adapter folder', { code: 'open' });
   }
-  if (options.reference !== undefined && options.keepReference === true) {
+  if (options.reference !== undefined && (options.keepReference ?? false) !== false) {
     throw new KelpieError('give either a reference folder or keepReference, which makes the start the reference', {
       code: 'open',
     });

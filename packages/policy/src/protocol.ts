@@ -12,6 +12,7 @@ export type Method =
   | 'optimizer'
   | 'step'
   | 'sample'
+  | 'updateReference'
   | 'gradients'
   | 'save'
   | 'saveState'

@@ -39,6 +39,7 @@ function policyOver(thread: Thread, info: OpenReply['info']): Policy {
     optimizer: (adamw) => thread.call('optimizer', [adamw]),
     step: (learningRate) => thread.call('step', [learningRate]),
     sample: (request, { signal } = {}) => thread.call<Completion[]>('sample', [request], signal),
+    updateReference: (mixture) => thread.call('updateReference', [mixture]),
     gradients: () => thread.call('gradients', []),
     save: (folder, saving) => thread.call('save', [folder, saving ?? {}]),
     saveState: (file) => thread.call('saveState', [file]),

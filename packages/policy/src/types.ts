@@ -150,9 +150,9 @@ export interface OpenOptions {
   readonly keep?: 'products' | 'nothing';
   /**
    * Keeps the start as a reference to be scored after updates: a copy of what is trained, or, for a fresh LoRA, the base
-   * without its adapter (no copy). Default false.
+   * without its adapter (no copy). `moving`: always a copy, so that `updateReference` can move it. Default false.
    */
-  readonly keepReference?: boolean;
+  readonly keepReference?: boolean | 'moving';
   /** Instead of the start: another model folder as the reference, of the same arithmetic with other weights. */
   readonly reference?: string;
 }
@@ -177,6 +177,12 @@ export interface Policy {
   /** Clips, updates the weights in place with AdamW, clears the gradients. */
   step(learningRate: number): Promise<StepReport>;
   sample(request: SampleRequest, options?: { readonly signal?: AbortSignal }): Promise<Completion[]>;
+  /**
+   * Moves the kept reference towards the policy, tensor by tensor of what is trained:
+   *   reference <- mixture policy + (1 - mixture) reference,   0 < mixture <= 1; 1 makes it the policy as it stands
+   * Gorbatovski et al. 2024 (TR-DPO), arXiv:2404.09656. A state that is saved later holds the reference too.
+   */
+  updateReference(mixture: number): Promise<void>;
   /** Accumulated gradients by checkpoint name, as copies. */
   gradients(): Promise<Map<string, { shape: readonly number[]; data: Float64Array }>>;
   /** Configures AdamW; resets its state. */
@@ -186,7 +192,10 @@ export interface Policy {
    * at all.
    */
   save(folder: string, options?: SaveOptions): Promise<void>;
-  /** Trained tensors, optimizer moments and step count: everything that `restore` needs to go on bit for bit. */
+  /**
+   * Trained tensors, optimizer moments, step count, and the reference if it has moved: everything that `restoreState`
+   * needs to go on bit for bit.
+   */
   saveState(file: string): Promise<void>;
   restoreState(file: string): Promise<void>;
   dispose(): Promise<void>;
