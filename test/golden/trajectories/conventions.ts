@@ -12,6 +12,8 @@ export interface Convention {
   readonly average: 'step' | 'micro-batches';
   /** Reference log-probabilities are taken once, before training. */
   readonly precompute: boolean;
+  /** The reference follows: after the update of every so many steps it is this mixture of the policy and itself. */
+  readonly moving?: { readonly every: number; readonly mixture: number };
   /** No sequence is longer. */
   readonly maxLength: number;
 }
@@ -50,10 +52,6 @@ function readDpo(options: Fields): Convention {
   if (losses.length === 0 || weights.length !== losses.length) {
     throw new Error(`options: ${losses.length} loss_type and ${weights.length} loss_weights`);
   }
-  if (options.boolean('sync_ref_model')) {
-    throw new NotYet('sync_ref_model (TR-DPO, a reference that follows) does not exist yet');
-  }
-  options.unused('ref_model_mixup_alpha', 'ref_model_sync_steps');
   const settings = readLossSettings(options);
   const weighting = readWeighting(options);
   const divergence = readDivergence(options);
@@ -69,8 +67,15 @@ function readDpo(options: Fields): Convention {
     objectiveOptions: {},
     average: 'micro-batches',
     precompute: options.boolean('precompute_ref_log_probs'),
+    ...readMoving(options),
     maxLength: maxLengthOf(options),
   };
+}
+
+function readMoving(options: Fields): Pick<Convention, 'moving'> {
+  const moves = options.boolean('sync_ref_model');
+  const moving = { every: options.number('ref_model_sync_steps'), mixture: options.number('ref_model_mixup_alpha') };
+  return moves ? { moving } : {};
 }
 
 /** The mean over all target tokens of the step. Which tokens are targets is in the rows. */

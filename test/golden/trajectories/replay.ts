@@ -98,7 +98,7 @@ function requireSame(where: string, got: readonly string[], expected: readonly s
 
 async function train(policy: Policy, trajectory: Trajectory, comparison: Comparison): Promise<void> {
   const { convention, examples, steps, schedule } = trajectory;
-  const { objective, objectiveOptions, average, precompute } = convention;
+  const { objective, objectiveOptions, average, precompute, moving } = convention;
   const needs = objective.needsOf(objectiveOptions);
   const scores = [...needs.reference] as ScoreName[];
   /** The rows of one micro-batch with the reference's scores, taken together: equal to the policy's while that is equal. */
@@ -131,6 +131,7 @@ async function train(policy: Policy, trajectory: Trajectory, comparison: Compari
     });
     const learningRate = schedule.learningRate * scheduleFactor(schedule.name, i, schedule);
     const { gradNorm } = await policy.step(learningRate);
+    if (moving && step % moving.every === 0) await policy.updateReference(moving.mixture);
     compareStep(comparison, `step ${step}`, recorded, { loss, gradNorm, learningRate, metrics: logged(microBatches) });
   }
 }
