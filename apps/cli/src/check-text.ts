@@ -1,5 +1,5 @@
 import { type DataCheck, type Finding, placeText } from '@kelpie/data';
-import { grouped, percent, type Terminal, table, wrap } from './print.js';
+import { grouped, many, percent, type Terminal, table, wrap } from './print.js';
 import { labelled } from './progress.js';
 
 /** A check for people: numbers, then findings, the worst first. */
@@ -13,8 +13,8 @@ export function checkText(check: DataCheck, terminal: Terminal): string {
 
 function facts({ files, kind, rows, usable, unit, lengths, longer, tokens }: DataCheck, terminal: Terminal): string {
   const { width, color } = terminal;
-  const sources = files.map(({ file, rows: held, format }) => `${file}: ${grouped(held)} rows, ${format}`);
-  const lines = [...sources, `${grouped(usable)} of ${grouped(rows)} rows can be trained on, as ${kind}`];
+  const sources = files.map(({ file, rows: held, format }) => `${file}: ${many(held, 'row')}, ${format}`);
+  const lines = [...sources, `${grouped(usable)} of ${many(rows, 'row')} can be trained on, as ${kind}`];
   if (tokens !== undefined) {
     lines.push(
       `${grouped(tokens.total)} tokens, ${percent(tokens.promptShare)} of them prompts; with shared prompts computed once ${grouped(tokens.inTrees)}`,

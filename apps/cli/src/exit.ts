@@ -1,7 +1,8 @@
 import { CommanderError } from '@commander-js/extra-typings';
 import type { Terminal } from './print.js';
 
-export const exitCodes = { done: 0, internal: 1, user: 2, interrupted: 130 } as const;
+/** `found`: a check was made, and something failed it. */
+export const exitCodes = { done: 0, internal: 1, found: 1, user: 2, interrupted: 130 } as const;
 
 /** Something about the command line itself, with what to do about it. */
 export class UsageError extends Error {

@@ -402,13 +402,13 @@ output: { folder: ${at('configured')} }
 });
 
 describe('data check', () => {
-  it('says what is wrong, what it does and what to do, with exit code 0', async () => {
+  it('says what is wrong, what it does and what to do, with exit code 1 where training would stop', async () => {
     writeFileSync(
       at('ill.jsonl'),
       [...lines('pairs.jsonl', 3), ...lines('pairs.jsonl', 1), '{"prompt": "a"}'].join('\n'),
     );
     const { code, out } = await kelpie(['data', 'check', at('ill.jsonl'), '--model', at('base', 'model')]);
-    expect(code).toBe(0);
+    expect(code).toBe(1);
     expect(out).toMatchInlineSnapshot(`
       "data       ROOT/ill.jsonl: 5 rows, pairs
                  4 of 5 rows can be trained on, as pairs
@@ -434,6 +434,21 @@ describe('data check', () => {
         do     Keep one of each.
       "
     `);
+  });
+
+  it('finds an error in a file without rows', async () => {
+    writeFileSync(at('empty.jsonl'), '');
+    const { code, out } = await kelpie(['data', 'check', at('empty.jsonl')]);
+    expect(code).toBe(1);
+    expect(out).toContain('error: 0 of 0 (0.0 %) rows can be trained on');
+    expect(out).not.toContain('nothing found');
+  });
+
+  it('ends with exit code 0 at warnings, here of held-out rows that are trained on', async () => {
+    const argv = ['data', 'check', at('pairs.jsonl'), '--heldout', at('pairs.jsonl')];
+    const { code, out } = await kelpie(argv);
+    expect(code).toBe(0);
+    expect(out).toContain('warning: 16 of 16 (100.0 %) held-out rows also stand in the data');
   });
 
   it('gives JSON', async () => {

@@ -154,6 +154,11 @@ export function grouped(count: number): string {
   return Math.round(count).toLocaleString('en-US');
 }
 
+/** `1 step`, `2,000 steps`. */
+export function many(count: number, noun: string): string {
+  return `${grouped(count)} ${noun}${count === 1 ? '' : 's'}`;
+}
+
 /** An argument as a shell wants it. */
 export function shellQuote(argument: string): string {
   return /^[\w./:=@,+-]+$/.test(argument) ? argument : `'${argument.replaceAll("'", "'\\''")}'`;

@@ -104,8 +104,58 @@ describe('tokens', () => {
     const files = [write('none.jsonl', lines([pair(1, { chosen: 'y'.repeat(40) })]))];
     const check = await checkData({ files, tokenizer, maxLength: 20 });
     expect(check.usable).toBe(0);
-    expect(found(check)).toEqual({ 'over-context': '1/1' });
+    expect(found(check)).toEqual({ 'no-rows': '0/1', 'over-context': '1/1' });
+    expect(check.findings[0]).toMatchObject({ code: 'no-rows', severity: 'error' });
   });
+
+  it('are those of the rows as they stand, whatever is cut', async () => {
+    const rows = [...'abcd'].map((letter, i) => ({
+      prompt: letter.repeat(5 + i),
+      completion: ` ${letter.repeat(9 * i + 1)}`,
+    }));
+    const files = [write('cut.jsonl', lines(rows))];
+    const whole = await checkData({ files, tokenizer });
+    expect(whole.lengths).toMatchObject([
+      { of: 'prompt', least: 6, most: 9 },
+      { of: 'completion', least: 3, most: 30 },
+      { of: 'row', least: 9, most: 39 },
+    ]);
+    for (const truncation of ['end', 'prompt-start'] as const) {
+      const cut = await checkData({ files, tokenizer, maxLength: 32, truncation });
+      expect(cut.lengths).toEqual(whole.lengths);
+      expect(found(cut)).toHaveProperty('truncated');
+    }
+  });
+
+  it('that merge although they are apart are not told to be set apart', async () => {
+    const merging = toyTokenizer({ pieces: [': b'] });
+    const advice = async (row: object) => {
+      const { findings } = await checkData({ files: [write('merge.jsonl', lines([row]))], tokenizer: merging });
+      return findings.find(({ code }) => code === 'boundary-merges')?.advice;
+    };
+    expect(await advice({ prompt: 'x:', completion: ' b' })).toContain('this tokenizer has pieces across that too');
+    expect(await advice({ prompt: 'x: ', completion: 'b' })).toBe(
+      'End prompts without a space and begin completions with one.',
+    );
+  });
+});
+
+it('a file without rows is an error', async () => {
+  const check = await checkData({ files: [write('empty.jsonl', '')] });
+  expect(check).toMatchObject({ usable: 0, findings: [{ code: 'no-rows', severity: 'error' }] });
+});
+
+it('held-out rows that also stand in the data are told', async () => {
+  const files = [write('train.jsonl', lines([pair(1), pair(2), pair(3)]))];
+  const heldout = [write('heldout.jsonl', lines([pair(2), pair(4)]))];
+  const check = await checkData({ files, heldout });
+  expect(found(check)).toEqual({ 'heldout-copies': '1/2' });
+  expect(check.findings[0]?.where).toEqual([{ file: heldout[0], line: 1 }]);
+});
+
+it('rows of no format are told every format that could be meant', async () => {
+  const { message } = await failureOf<DataError>(checkData({ files: [write('strange.jsonl', '{"question": "a"}')] }));
+  for (const name of ['pairs', 'prompt-completion', 'text', 'messages']) expect(message).toContain(`\n  ${name}: `);
 });
 
 it('throws where a file cannot be read as rows', async () => {

@@ -1,8 +1,8 @@
-import { pathsOf } from '@kelpie/policy';
 import { type Dataset, loadPreferences, loadText } from './dataset.js';
 import { DataError, type Problem, type Reason, type Where } from './error.js';
 import { fileRows } from './file-rows.js';
 import { type Finding, type FindingCode, finding } from './findings.js';
+import type { ExampleFacts } from './load.js';
 import type { DataReport } from './report.js';
 import type { Content, Row, RowKind } from './row.js';
 import type { TextTokenizer } from './tokenizer.js';
@@ -18,10 +18,12 @@ export interface CheckOptions {
   readonly format?: string | undefined;
   readonly columns?: Readonly<Record<string, string>> | undefined;
   readonly truncation?: Truncation | undefined;
+  /** Rows that are to be evaluated on: those that also stand in `files` are told. */
+  readonly heldout?: readonly string[] | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
-/** Of a length, over all usable rows. */
+/** Of a length, over all usable rows, before any of them is cut. */
 export interface Spread {
   readonly of: 'prompt' | 'chosen' | 'rejected' | 'completion' | 'row';
   readonly least: number;
@@ -51,6 +53,8 @@ interface Looked {
   readonly where: Where;
   readonly prompt: number;
   readonly sides: readonly number[];
+  /** Whether prompt and completion merge although only one of them has the space between them. */
+  readonly mergesAnyhow?: boolean;
 }
 
 /** The doctor: reads rows as training would and says what is wrong with them, what it does and what to do about it. */
@@ -70,19 +74,22 @@ export async function checkData(options: CheckOptions): Promise<DataCheck> {
   const loaded = options.tokenizer === undefined ? undefined : await loadAll(options, options.tokenizer, pairs);
   const looked = loaded?.looked ?? rows.map(inCharacters);
   const longer = pairs ? longerShares(looked) : undefined;
+  const usable = looked.length;
   const base = {
     files: sources,
     kind,
     rows: total,
-    usable: loaded === undefined ? rows.length : looked.length,
+    usable,
     unit: loaded === undefined ? ('characters' as const) : ('tokens' as const),
     lengths: spreads(looked, pairs),
     ...(longer && { longer }),
     ...(loaded?.report && { tokens: loaded.report.tokens }),
   };
   const findings = [
+    ...(usable > 0 ? [] : [finding('no-rows', { count: 0, of: total, where: [] })]),
     ...badRows(problems, total),
     ...repeats(rows, total),
+    ...(options.heldout === undefined ? [] : await heldoutCopies(rows, { ...options, files: options.heldout })),
     ...(longer === undefined || looked.length < 20 ? [] : lengthBias(longer, looked.length)),
     ...(loaded === undefined ? [] : notFitting(loaded.problems, total)),
     ...(loaded?.report === undefined ? [] : inTokens(loaded.report, looked)),
@@ -110,20 +117,29 @@ async function readAll({ files, ...options }: CheckOptions) {
   return { rows, problems, sources, kind: kinds.includes('pair') ? ('pairs' as const) : ('text' as const) };
 }
 
-/** Pairs if the first file with rows holds pairs; the first complaint stands where it holds nothing known. */
+const readings: readonly (readonly RowKind[])[] = [['pair'], ['completion', 'text']];
+
+/** Pairs if the first file with rows holds pairs; where it holds nothing known, everything it could hold is told. */
 async function kindsOf(files: readonly string[], options: Omit<CheckOptions, 'files'>): Promise<readonly RowKind[]> {
   for (const file of files) {
-    try {
-      if ((await fileRows(file, ['pair'], options)).format !== undefined) return ['pair'];
-    } catch (error) {
-      if (!(error instanceof DataError) || error.code !== 'unknown-format') throw error;
-      await fileRows(file, ['completion', 'text'], options).catch(() => {
-        throw error;
-      });
-      return ['completion', 'text'];
+    for (const kinds of readings) {
+      const format = await formatOf(file, kinds, options);
+      if (format === 'unknown') continue;
+      if (format === undefined) break;
+      return kinds;
     }
+    await fileRows(file, readings.flat(), options);
   }
   return ['pair'];
+}
+
+async function formatOf(file: string, kinds: readonly RowKind[], options: Omit<CheckOptions, 'files'>) {
+  try {
+    return (await fileRows(file, kinds, options)).format;
+  } catch (error) {
+    if (error instanceof DataError && error.code === 'unknown-format') return 'unknown';
+    throw error;
+  }
 }
 
 async function loadAll(
@@ -143,9 +159,7 @@ async function loadAll(
     ...(signal !== undefined && { signal }),
   };
   try {
-    const { examples, report }: Dataset<Parameters<typeof asLooked>[0]> = await (pairs
-      ? loadPreferences(options)
-      : loadText(options));
+    const { examples, report }: Dataset<Example> = await (pairs ? loadPreferences(options) : loadText(options));
     return { looked: examples.map(asLooked), report, problems: report.problems };
   } catch (error) {
     if (error instanceof DataError && error.code === 'no-rows')
@@ -154,19 +168,15 @@ async function loadAll(
   }
 }
 
-function asLooked({
-  where,
-  tree,
-  cutTokens,
-}: Pick<Awaited<ReturnType<typeof loadText>>['examples'][number], 'where' | 'tree' | 'cutTokens'>): Looked {
-  const paths = pathsOf(tree);
-  // What was cut came off the prompt, or off the end of completions: told as the row's own length either way.
-  const cut = cutTokens / Math.max(1, paths.length);
-  return {
-    where,
-    prompt: Math.min(...paths.map(({ scoreFrom }) => scoreFrom)) + cut,
-    sides: paths.map(({ ids, scoreFrom }) => ids.length - scoreFrom),
-  };
+type Example = Pick<ExampleFacts, 'where' | 'prompt' | 'lengths' | 'mergedTokens'> & {
+  readonly [side in Side]?: string;
+};
+type Side = 'chosen' | 'rejected' | 'completion';
+
+function asLooked({ where, prompt, lengths, mergedTokens, chosen, rejected, completion }: Example): Looked {
+  const sides = [chosen, rejected, completion].filter((side) => side !== undefined);
+  const apart = !/\s$/.test(prompt) && sides.every((side) => /^\s/.test(side));
+  return { where, prompt: lengths.prompt, sides: lengths.completions, mergesAnyhow: mergedTokens > 0 && apart };
 }
 
 function inCharacters(row: Row): Looked {
@@ -269,6 +279,14 @@ function repeats(rows: readonly Row[], total: number): Finding[] {
   return findings;
 }
 
+/** Rows of the held-out files that are also among these. */
+async function heldoutCopies(rows: readonly Row[], options: CheckOptions): Promise<Finding[]> {
+  const held = await readAll(options);
+  const known = new Set(rows.map(keyOf));
+  const where = held.rows.filter((row) => known.has(keyOf(row))).map((row) => row.where);
+  return where.length === 0 ? [] : [finding('heldout-copies', { count: where.length, of: held.rows.length, where })];
+}
+
 /** Rows of one prompt that are nothing to speak of: rankings of a few completions come as that many pairs. */
 const manyTimes = 8;
 
@@ -326,7 +344,13 @@ function inTokens(report: DataReport, looked: readonly Looked[]): Finding[] {
         detail: `${unknown.tokens} of ${tokens.inTrees} tokens`,
       }),
     merged.rows > 0 &&
-      finding('boundary-merges', { count: merged.rows, of: kept, where: [], detail: `${merged.tokens} prompt tokens` }),
+      finding('boundary-merges', {
+        count: merged.rows,
+        of: kept,
+        where: [],
+        detail: `${merged.tokens} prompt tokens`,
+        followed: looked.filter(({ mergesAnyhow }) => mergesAnyhow).length === merged.rows,
+      }),
     tokens.promptShare >= mostlyPrompts &&
       finding('mostly-prompts', { count: tokens.total - tokens.scored, of: tokens.total, where: [] }),
   ];

@@ -12,8 +12,19 @@ interface Kind {
   readonly advice: string;
 }
 
+interface KindFacts extends Kind {
+  /** What to do where the usual advice is followed already. */
+  readonly otherwise?: string;
+}
+
 /** Everything that can be found, the worst first. */
 const kinds = {
+  'no-rows': {
+    severity: 'error',
+    what: 'rows can be trained on',
+    effect: 'Training stops before it begins.',
+    advice: 'Check that these are the files you mean; what else is said here is why their rows are of no use.',
+  },
   'bad-rows': {
     severity: 'error',
     what: 'rows cannot be read as rows of this format',
@@ -94,6 +105,14 @@ const kinds = {
     what: "rows where the prompt's last tokens merge with the completion's first",
     effect: 'The merged piece counts as completion, so a little of the prompt is scored.',
     advice: 'End prompts without a space and begin completions with one.',
+    otherwise:
+      'Prompts end without a space and completions begin with one, as they should: this tokenizer has pieces across that too. End prompts in another character, a line break for instance, if none of it may be scored.',
+  },
+  'heldout-copies': {
+    severity: 'warning',
+    what: 'held-out rows also stand in the data',
+    effect: 'What is measured on them is memory: losses and accuracies look better than they are.',
+    advice: 'Take them out of one of the two.',
   },
   'mostly-prompts': {
     severity: 'note',
@@ -101,7 +120,7 @@ const kinds = {
     effect: 'Most of the time goes into tokens that nothing is learnt from; of a pair the prompt is computed once.',
     advice: 'Shorten prompts where their beginning does not matter, with a smaller `--max-length`.',
   },
-} as const satisfies Record<string, Kind>;
+} as const satisfies Record<string, KindFacts>;
 
 export type FindingCode = keyof typeof kinds;
 
@@ -120,7 +139,15 @@ const shownPlaces = 3;
 
 export function finding(
   code: FindingCode,
-  { count, of, where, detail = '' }: { count: number; of: number; where: readonly Where[]; detail?: string },
+  {
+    count,
+    of,
+    where,
+    detail = '',
+    followed = false,
+  }: { count: number; of: number; where: readonly Where[]; detail?: string; followed?: boolean },
 ): Finding {
-  return { code, ...kinds[code], count, of, detail, where: where.slice(0, shownPlaces) };
+  const { otherwise, advice, ...kind }: KindFacts = kinds[code];
+  const told = followed && otherwise !== undefined ? otherwise : advice;
+  return { code, ...kind, advice: told, count, of, detail, where: where.slice(0, shownPlaces) };
 }

@@ -34,6 +34,8 @@ export interface ExampleFacts {
   /** The prompt as the tokenizer saw it, before any truncation. Empty where rows have none. */
   readonly prompt: string;
   readonly tree: TokenTree;
+  /** Tokens before any truncation: of the prompt, and of each completion behind it. */
+  readonly lengths: { readonly prompt: number; readonly completions: readonly number[] };
   /** Prompt tokens that merged with the completion, and tokens that truncation cut off. */
   readonly mergedTokens: number;
   readonly cutTokens: number;
@@ -49,6 +51,8 @@ export interface Ready {
   readonly row: Row;
   readonly rendered: Rendered;
   readonly tokenized: Tokenized;
+  /** As they were before truncation. */
+  readonly sequences: readonly Sequence[];
   readonly tree: TokenTree;
   readonly cutTokens: number;
 }
@@ -148,7 +152,7 @@ function ready(row: Row, recipe: Recipe, encoder: Encoder, rejects: Rejects): Re
   if ('reason' in cut) return reject(cut.reason, cut.expected, cut.received, recipe.truncation === 'error');
   if (sameIds(cut.sequences))
     return reject('same-after-truncation', `completions that differ within ${maxLength} tokens`, `row ${id}`, false);
-  return { row, rendered, tokenized, tree: treeOf(cut.sequences), cutTokens: cut.cutTokens };
+  return { row, rendered, tokenized, sequences, tree: treeOf(cut.sequences), cutTokens: cut.cutTokens };
 }
 
 function requireRows(kept: number, rows: number, rejects: Rejects, files: readonly string[]): void {
@@ -213,6 +217,11 @@ export async function load(recipe: Recipe): Promise<Dataset<Ready>> {
   return { examples, report };
 }
 
-export function facts({ row: { id, where, extra }, rendered, tokenized, tree, cutTokens }: Ready): ExampleFacts {
-  return { id, where, extra, prompt: rendered.prompt, tree, mergedTokens: tokenized.mergedTokens, cutTokens };
+export function facts({ row, rendered, tokenized, sequences, tree, cutTokens }: Ready): ExampleFacts {
+  const { id, where, extra } = row;
+  const lengths = {
+    prompt: Math.min(...sequences.map(({ scoreFrom }) => scoreFrom)),
+    completions: sequences.map(({ ids, scoreFrom }) => ids.length - scoreFrom),
+  };
+  return { id, where, extra, prompt: rendered.prompt, tree, lengths, mergedTokens: tokenized.mergedTokens, cutTokens };
 }

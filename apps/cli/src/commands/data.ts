@@ -4,7 +4,7 @@ import { type Command, Option } from '@commander-js/extra-typings';
 import { checkData, formats, type Truncation, truncations } from '@kelpie/data';
 import { checkText } from '../check-text.js';
 import type { Context } from '../context.js';
-import { UsageError } from '../exit.js';
+import { exitCodes, UsageError } from '../exit.js';
 import { countFlag, unset } from '../flags.js';
 import { requireFolder, tokenizerAt } from '../model.js';
 import { columnsOf } from '../rows.js';
@@ -16,6 +16,7 @@ interface Flags {
   readonly format?: string;
   readonly columns?: readonly string[];
   readonly truncation?: string;
+  readonly heldout?: readonly string[];
   readonly json?: boolean;
 }
 
@@ -38,7 +39,10 @@ export function addData(program: Command, context: Context): void {
 Examples:
   kelpie data check pairs.jsonl                     the text alone
   kelpie data check pairs.jsonl --model base        also tokens, and the context of the model
-  kelpie data check a.jsonl b.jsonl --tokenizer base --max-length 512 --json`,
+  kelpie data check a.jsonl b.jsonl --tokenizer base --max-length 512 --json
+
+Ends with exit code 1 if it finds an error, which is what would stop a training; with 0 if there are only warnings and
+notes.`,
     );
   const flags = [
     new Option('-m, --model <folder>', 'of the model to train: its tokenizer and context'),
@@ -50,14 +54,15 @@ Examples:
       'found by their columns',
     ),
     new Option('--columns <name=column...>', 'columns under other names: prompt=question'),
+    new Option('--heldout <file...>', 'rows to evaluate on: those that also stand in the data are told'),
     new Option('--json', 'as JSON'),
   ];
   for (const flag of flags) command.addOption(flag);
   command.action((files, given) => check(files, given as unknown as Flags, context));
 }
 
-async function check(files: readonly string[], flags: Flags, { terminal }: Context): Promise<void> {
-  const { model, format, columns, truncation, json } = flags;
+async function check(files: readonly string[], flags: Flags, { terminal, leaveWith }: Context): Promise<void> {
+  const { model, format, columns, truncation, heldout, json } = flags;
   if (model !== undefined) requireFolder(model, '--model');
   const folder = flags.tokenizer ?? model;
   const tokenizer = folder === undefined ? undefined : await tokenizerAt(folder);
@@ -79,9 +84,11 @@ async function check(files: readonly string[], flags: Flags, { terminal }: Conte
     vocabularySize,
     format,
     truncation: truncation as Truncation | undefined,
+    heldout,
     ...(columns && { columns: columnsOf(columns) }),
   });
   terminal.print(json ? JSON.stringify(result, null, 2) : checkText(result, terminal));
+  if (result.findings.some(({ severity }) => severity === 'error')) leaveWith(exitCodes.found);
 }
 
 /** Of the config.json in a model's folder, without its weights; absent where it does not say. */
