@@ -1,8 +1,9 @@
+import { isDivergence, type ScoreName as ObjectiveScoreName, scoreFamilies, scoreNames } from '@kelpie/objectives';
 import { KelpieError, type ScoreName } from '@kelpie/policy';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, expectTypeOf, test } from 'vitest';
 import type { Model } from '../../packages/policy/src/architecture.js';
 import { checkScoring } from '../../packages/policy/src/checks.js';
-import { scoreGraph, scoreVjpGraph } from '../../packages/policy/src/score.js';
+import { scoreGraph, scoreOf, scoreVjpGraph } from '../../packages/policy/src/score.js';
 import { floats, floatTensor, Sessions, Tensor } from '../../packages/policy/src/sessions.js';
 import { allocate } from '../../packages/policy/src/weights.js';
 import { randomOf, row } from './models.js';
@@ -294,6 +295,16 @@ describe('names', () => {
     const { code, message } = errorOf(ask(name));
     expect(code).toBe('score-parameter');
     expect(message).toContain(`\`${near}\``);
+  });
+
+  test('are those of the objectives, which know what reads a reference', () => {
+    for (const name of scoreNames.filter((name) => name !== 'values')) {
+      expect(scoreOf(name).needsReference, name).toBe(isDivergence(name));
+    }
+    for (const family of scoreFamilies) {
+      expect(scoreOf(`${family}(0.5)`).needsReference).toBe(isDivergence(`${family}(0.5)`));
+    }
+    expectTypeOf<ScoreName>().toEqualTypeOf<Exclude<ObjectiveScoreName, 'values'>>();
   });
 
   test('of the types', () => {

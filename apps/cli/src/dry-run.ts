@@ -48,7 +48,7 @@ export async function dryRun(
     parameters: policy.info.parameters,
     trainedParameters: policy.info.trainedParameters,
     adapter: config.lora.rank !== undefined || config.model.adapter !== undefined,
-    copiesReference: config.lora.rank === undefined && keepsReference(objective, config),
+    copiesReference: config.lora.rank === undefined && keepsReference(objective, config) !== false,
     samples: options.samplePrompts > 0,
     ...batchesOf(planned, { steps, examples, heldout, options, scoresReference }),
   });

@@ -1,6 +1,6 @@
 import { existsSync, readdirSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import type { Objective } from '@kelpie/objectives';
+import { isDivergence, type Objective } from '@kelpie/objectives';
 import type { LoraOptions, OpenOptions } from '@kelpie/policy';
 import { requireResumable } from '@kelpie/runner';
 import { calledOf } from './config/entry.js';
@@ -119,8 +119,12 @@ export function openOptions(objective: Objective, config: RunConfig): OpenOption
   };
 }
 
-/** The start is kept for the divergence of held-out rows, and for scores that read its whole distribution. */
-export function keepsReference(objective: Objective, { data, objective: { name: _, ...options } }: RunConfig): boolean {
+/** The start is kept for the divergence of held-out rows, for scores that read its whole distribution, and to be moved. */
+export function keepsReference(
+  objective: Objective,
+  { data, training, objective: { name: _, ...options } }: RunConfig,
+): boolean | 'moving' {
+  if (training.syncReferenceEvery > 0) return 'moving';
   const held = data.heldout !== undefined || data.heldoutFraction > 0;
-  return held || objective.needsOf(options).policy.some((score) => /Kl$/.test(score));
+  return held || objective.needsOf(options).policy.some(isDivergence);
 }

@@ -13,6 +13,7 @@ export {
   checkInput,
   countTotals,
   type Expectation,
+  isDivergence,
   type Needs,
   type ObjectiveInput,
   type ObjectiveState,

@@ -33,6 +33,13 @@ export const scoreFamilies = ['alpha', 'jsd', 'skewForwardKl', 'skewReverseKl'] 
 type NumberedName = `${(typeof scoreFamilies)[number]}(${number})`;
 export type ScoreName = (typeof scoreNames)[number] | NumberedName;
 
+const ofPolicyAlone: readonly ScoreName[] = ['logprobs', 'entropy', 'values', 'logSumSquares'];
+
+/** Whether a score of the policy also reads the reference's distributions, which then has to be in memory. */
+export function isDivergence(name: ScoreName): boolean {
+  return !ofPolicyAlone.includes(name);
+}
+
 /** Names of the scores that tables hold, each once. */
 export function scoresIn(...tables: readonly (Scores | undefined)[]): ScoreName[] {
   const names = tables.flatMap((table) =>

@@ -86,6 +86,7 @@ export class Engine implements Policy {
       contextLength: opened.model.dimensions.contextLength,
       hash,
       referenceHash: opened.reference === undefined ? hash : hashWeights(opened.reference, arithmetic),
+      referenceMoves: this.#moving !== undefined,
       warnings: warningsOf(opened),
       threads,
     };

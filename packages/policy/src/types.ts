@@ -212,6 +212,8 @@ export interface PolicyInfo {
   readonly hash: string;
   /** The same of the reference, where one was named; else `hash`. */
   readonly referenceHash: string;
+  /** Whether `updateReference` has anything to move. */
+  readonly referenceMoves: boolean;
   /** What was read and left aside, in sentences: keys without effect here, dropout that is not applied. */
   readonly warnings: readonly string[];
   readonly threads: number;

@@ -9,6 +9,7 @@ import { evaluate, isWithoutReference } from './evaluate.js';
 import { Events, type Logger } from './events.js';
 import { messageOf, writeWhole } from './files.js';
 import { jsonl, timing } from './loggers/index.js';
+import { hasMoved, livePart, movesBehind, requireMovable } from './moving-reference.js';
 import { asRead, hashExamples, readsMismatched, requireOffline } from './offline-rows.js';
 import { referenceScores } from './reference.js';
 import { type Example, idsOf, mismatchedTrees, type Part, partOf, type Rows } from './rows.js';
@@ -104,6 +105,7 @@ async function prepare(run: OfflineRun, events: Events): Promise<Setup> {
   const parsed = trainOptions.safeParse(run.options ?? {});
   if (!parsed.success) throw new KelpieError(z.prettifyError(parsed.error), { code: 'bad-option' });
   const options = withBudget(parsed.data, policy.info, [...examples, ...heldout]);
+  if (options.syncReferenceEvery > 0) requireMovable(objective, objectiveOptions, policy.info);
   const checkpoints = join(outFolder, 'checkpoints');
   if (resume) requireResumable(outFolder);
   else requireNew(outFolder);
@@ -136,6 +138,11 @@ async function prepare(run: OfflineRun, events: Events): Promise<Setup> {
   events.emit({ type: 'start', step, resumed: checkpoint !== undefined, steps, stepsPerEpoch, ...sizes, config });
   if (resume && checkpoint === undefined) events.warn(`no checkpoint in ${outFolder}: beginning`);
   for (const message of warnings) events.warn(message);
+  if (options.syncReferenceEvery > 0) {
+    events.warn(
+      'the reference moves: rewards and divergences are from where it then stands, and compare only in between',
+    );
+  }
   if (checkpoint !== undefined && checkpoint.state.threads !== policy.info.threads) {
     events.warn(
       `the checkpoint was made with ${checkpoint.state.threads} threads, not ${policy.info.threads}: last digits may differ`,
@@ -161,7 +168,7 @@ function batching({ microBatchTokens, microBatchRows, shuffle, seed }: Budgeted)
 
 async function loop(setup: Setup): Promise<OfflineResult> {
   const { run, options, task, plan: planned, steps, events, checkpoint } = setup;
-  const { policy, objective } = task;
+  const { policy } = task;
   const { signal, outFolder } = run;
   const { evaluateEvery, saveEvery, schedule, warmupSteps } = options;
   const stoppedEarly = (): OfflineResult => {
@@ -171,8 +178,7 @@ async function loop(setup: Setup): Promise<OfflineResult> {
 
   const data = await references(setup);
   if (data === undefined) return stoppedEarly();
-  const heldout = heldoutParts(setup, data.heldout);
-  const measureAt = measurer(setup, heldout);
+  const measureAt = measurer(setup, data.heldout);
   await policy.optimizer(optimizerOptions(options));
   if (checkpoint === undefined) await check(setup, data.train);
   else await policy.restoreState(checkpoint.policyFile);
@@ -202,7 +208,7 @@ async function loop(setup: Setup): Promise<OfflineResult> {
     const started = performance.now();
     const { microBatches, tokens } = planned.at(step);
     step++;
-    const parts = microBatches.map((indices) => partOf(objective.rows, data.train, indices));
+    const parts = await partsAt(setup, data.train, microBatches, step - 1);
     const result = await accumulate(withState(task, state), parts, { step, entropy: options.entropy });
     const { loss, metrics: sums } = result;
     state = result.state;
@@ -214,6 +220,7 @@ async function loop(setup: Setup): Promise<OfflineResult> {
     const timing = { seconds, tokens, tokensPerSecond: tokens / seconds, peakRssBytes };
     events.emit({ type: 'step', step, epoch, loss, gradNorm, learningRate, metrics: meanMetrics(sums), timing });
     if (step === steps || (evaluateEvery > 0 && step % evaluateEvery === 0)) metrics = await measureAt(step, state);
+    if (movesBehind(step, options)) await policy.updateReference(options.referenceMixture);
     if (saveEvery > 0 && step % saveEvery === 0 && step < steps) await save();
   }
   if (step < steps) {
@@ -271,9 +278,17 @@ async function references(setup: Setup): Promise<{ train: Rows; heldout: Rows } 
   }
 }
 
-function heldoutParts(setup: Setup, rows: Rows): Part[] {
-  if (rows.examples.length === 0) return [];
-  return heldoutBatches(setup, rows.examples).map((indices) => partOf(setup.task.objective.rows, rows, indices));
+/** Rows of these batches with the reference's scores: those of its start, or, once it has moved, of where it is now. */
+async function partsAt(
+  { task, options }: Setup,
+  rows: Rows,
+  batches: readonly (readonly number[])[],
+  stepsDone: number,
+): Promise<Part[]> {
+  if (!hasMoved(stepsDone, options)) return batches.map((indices) => partOf(task.objective.rows, rows, indices));
+  const parts: Part[] = [];
+  for (const indices of batches) parts.push(await livePart(task, rows, indices));
+  return parts;
 }
 
 function heldoutBatches({ options }: Setup, examples: readonly Example[]): readonly (readonly number[])[] {
@@ -285,12 +300,23 @@ function withState(task: Task, state: ObjectiveState | undefined): Task {
   return state === undefined ? task : { ...task, state };
 }
 
-/** Evaluates and tells; without a reference in memory it does without divergences, and says so once. */
-function measurer({ task, options, plan: { stepsPerEpoch }, events }: Setup, parts: readonly Part[]) {
+/**
+ * Evaluates and tells; without a reference in memory it does without divergences, and says so once. A reference that moves
+ * behind a step has not moved yet: rewards and divergences are from where the step was trained against.
+ */
+function measurer(setup: Setup, rows: Rows) {
+  const {
+    task,
+    options,
+    plan: { stepsPerEpoch },
+    events,
+  } = setup;
+  const batches = rows.examples.length === 0 ? [] : heldoutBatches(setup, rows.examples);
   let divergence = true;
   return async (step: number, state?: ObjectiveState): Promise<Record<string, number>> => {
-    if (parts.length === 0) return {};
+    if (batches.length === 0) return {};
     const started = performance.now();
+    const parts = await partsAt(setup, rows, batches, step - 1);
     const measured = () => evaluate({ ...withState(task, state), parts, step, entropy: options.entropy, divergence });
     const metrics = await measured().catch((error) => {
       if (!divergence || !isWithoutReference(error)) throw error;

@@ -31,6 +31,15 @@ export const trainOptions = z.strictObject({
   beta2: z.number().min(0).lt(1).default(0.999).describe("Decay of AdamW's second moment."),
   eps: z.number().positive().default(1e-8).describe("AdamW's epsilon."),
   maxGradNorm: z.number().min(0).default(1).describe('The gradient is clipped to this global L2 norm; 0: never.'),
+  syncReferenceEvery: count()
+    .default(0)
+    .describe('Steps between moves of the reference towards the policy, as in TR-DPO; 0: it stands still.'),
+  referenceMixture: z
+    .number()
+    .gt(0)
+    .max(1)
+    .default(0.6)
+    .describe("The policy's share of the reference after such a move; 1 makes it the policy."),
   temperature: z.number().positive().default(1).describe('Divides the logits before any score is taken.'),
   entropy: z.boolean().default(true).describe('Logs the entropy of the next-token distribution: one more score.'),
   heldout: z

@@ -1,4 +1,4 @@
-import { type ObjectiveInput, type RowKind, type ScoreName, type Scores, scoresIn } from '../input.js';
+import { isDivergence, type ObjectiveInput, type RowKind, type Scores, scoresIn } from '../input.js';
 import { unitRows } from './random.js';
 
 type Cells = Float64Array | Uint8Array | Int32Array;
@@ -62,16 +62,13 @@ export function fillMasked(input: ObjectiveInput, junk: (at: number) => number):
   return mapArrays(input, { cells: fill, row: (values) => values });
 }
 
-/** Scores that are no divergence from the reference. */
-const ofPolicyAlone: readonly ScoreName[] = ['logprobs', 'entropy', 'values', 'logSumSquares'];
-
 /** Policy and old policy equal to the reference: the same log-probabilities, no divergence between them. */
 export function atReference(input: ObjectiveInput): ObjectiveInput {
   const zeros = new Float64Array(input.rows * input.tokens);
   const like = (scores: Scores): Scores => ({
     ...scores,
     ...(scores.logprobs && { logprobs: input.reference?.logprobs ?? scores.logprobs }),
-    ...Object.fromEntries(scoresIn(scores).flatMap((name) => (ofPolicyAlone.includes(name) ? [] : [[name, zeros]]))),
+    ...Object.fromEntries(scoresIn(scores).flatMap((name) => (isDivergence(name) ? [[name, zeros]] : []))),
   });
   const batches = Object.fromEntries(
     Object.entries(input.batches ?? {}).map(([name, batch]) => [
