@@ -3,6 +3,8 @@ import { type Objective, objectives } from '@kelpie/objectives';
 /** Objectives whose rows can stand in a file. */
 export const offlineObjectives = (): Objective[] => Object.values(objectives).filter(isOffline);
 
+/** Mismatched completions are made of the rows themselves. */
 function isOffline({ rows, needs: { old = [], perToken = [], batches = [] } }: Objective): boolean {
-  return rows !== 'groups' && old.length + perToken.length + batches.length === 0;
+  const others = batches.filter((batch) => batch !== 'mismatched');
+  return rows !== 'groups' && old.length + perToken.length + others.length === 0;
 }

@@ -71,9 +71,10 @@ export class Progress implements Logger {
     }
   }
 
-  #reference({ of, done, total, cached }: EventOf<'reference-progress'>): void {
+  #reference({ of, mismatched, done, total, cached }: EventOf<'reference-progress'>): void {
     if (total === 0) return;
-    const rows = `${grouped(total)} ${of === 'train' ? 'rows' : 'held-out rows'}`;
+    const kind = `${of === 'train' ? '' : 'held-out '}${mismatched ? 'mismatched ' : ''}rows`;
+    const rows = `${grouped(total)} ${kind}`;
     if (done < total) {
       this.#busy(`scoring ${rows} by the reference, ${percent(done / total)}`);
       return;

@@ -6,11 +6,15 @@ import {
   type LoadOptions,
   loadPreferences,
   loadText,
+  loadUnpaired,
   type PreferenceExample,
+  placeText,
   type TextExample,
   type Truncation,
   truncations,
+  type UnpairedExample,
 } from '@kelpie/data';
+import type { Needs } from '@kelpie/objectives';
 import type { Tokenizer } from '@kelpie/policy';
 import { UsageError } from './exit.js';
 import { countFlag, unset } from './flags.js';
@@ -39,7 +43,10 @@ export function rowFlags({ pairs, text }: { readonly pairs: boolean; readonly te
     new Option('--on-bad-row <error|drop>', 'lists all bad rows and stops, or leaves them out and counts them')
       .choices(['error', 'drop'])
       .default('error'),
-    unset(new Option('--truncation <rule>', 'of rows that are too long').choices(truncations), rules),
+    unset(
+      new Option('--truncation <rule>', 'of rows that are too long').choices(truncations),
+      `${rules}; a prompt that leaves no room is a bad row`,
+    ),
     unset(countFlag('--max-length <n>', 'tokens of a row at most', 2), "the model's context"),
   ];
   const from = new Option('--score-from <name>', 'where the sides of a pair begin to count');
@@ -103,6 +110,39 @@ export function loadPairs(flags: RowFlags, source: RowSource): Promise<Dataset<P
     ...loadOptions(flags, source),
     ...(scoreFrom !== undefined && { scoreFrom: scoreFrom as 'shared' | 'per-side' }),
   });
+}
+
+/** Completions with a label, or pairs; with what the objective asks for beside them. */
+export function loadLabelled({ batches, perRow }: Needs) {
+  const mismatched = batches?.includes('mismatched') === true;
+  const weighed = perRow?.includes('densityRatios') === true;
+  return async (flags: RowFlags, source: RowSource): Promise<Dataset<UnpairedExample>> => {
+    const { scoreFrom } = flags;
+    const { examples, report } = await loadUnpaired({
+      ...loadOptions(flags, source),
+      ...(scoreFrom !== undefined && { scoreFrom: scoreFrom as 'shared' | 'per-side' }),
+      mismatched,
+    });
+    return { report, examples: weighed ? examples.map(withDensityRatio) : examples };
+  };
+}
+
+/** The column `density_ratio`, of each of the row's completions. */
+function withDensityRatio(example: UnpairedExample): UnpairedExample & { readonly densityRatios: readonly number[] } {
+  const { density_ratio: ratio } = example.extra;
+  if (typeof ratio === 'number' && ratio > 0 && Number.isFinite(ratio))
+    return { ...example, densityRatios: example.labels.map(() => ratio) };
+  const received = JSON.stringify(ratio) ?? 'nothing';
+  throw new DataError(
+    `${placeText(example.where)} \`density_ratio\`: expected a positive number, received ${received}.`,
+    {
+      code: 'bad-rows',
+      where: example.where,
+      expected: 'a positive number',
+      received,
+      remedy: 'Give every row the column `density_ratio`, or leave `densityRatio` off.',
+    },
+  );
 }
 
 /** Text, or prompts with completions; files of pairs are read by one side. */

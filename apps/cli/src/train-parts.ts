@@ -7,7 +7,7 @@ import type { Resolved } from './config/resolve.js';
 import type { RunConfig } from './config/schema.js';
 import { grouped, type Terminal } from './print.js';
 import { labelled } from './progress.js';
-import { loadPairs, loadTexts } from './rows.js';
+import { loadLabelled, loadPairs, loadTexts } from './rows.js';
 import { unusual } from './usual.js';
 
 /** Options of the loop; held-out rows of their own leave nothing to hold out. */
@@ -51,13 +51,14 @@ export async function readRows(
 ): Promise<{ readonly examples: readonly Loaded[]; readonly heldout: readonly Loaded[] }> {
   const { contextLength, vocabularySize } = policy.info;
   const { files: _, heldout: heldoutFiles, ...how } = config.data;
+  const needs = objective.needsOf(objectiveOptions(config));
   const maxLengthCalled = calledOf(origins)('data.maxLength', '--max-length');
   const read = async (label: string, files: readonly string[]): Promise<Loaded[]> => {
     const source = { files, tokenizer, contextLength, vocabularySize, maxLengthCalled };
-    const { examples, report } = await (objective.rows === 'single' ? loadTexts(how, source) : loadPairs(how, source));
+    const load = { single: loadTexts, pairs: loadPairs, groups: loadPairs, unpaired: loadLabelled(needs) };
+    const { examples, report } = await load[objective.rows](how, source);
     terminal.print(labelled(terminal, label, reportText(report)));
-    // Of a pair, the first branch is the chosen one.
-    return objective.rows === 'unpaired' ? examples.map((example) => ({ ...example, labels: [1, 0] })) : examples;
+    return examples;
   };
   const examples = await read('data', data);
   if (heldoutFiles !== undefined) return { examples, heldout: await read('held out', [heldoutFiles].flat()) };

@@ -27,6 +27,8 @@ export type RunEvent =
   | {
       readonly type: 'reference-progress';
       readonly of: 'train' | 'heldout';
+      /** Of the rows with the completions of other prompts. */
+      readonly mismatched: boolean;
       readonly done: number;
       readonly total: number;
       /** Read from disk instead of computed. */

@@ -1,20 +1,19 @@
 export { type Checkpoint, findCheckpoint, type LoopState, saveCheckpoint } from './checkpoint.js';
 export { type EvaluateOptions, evaluate } from './evaluate.js';
 export { type EventOf, Events, type Logger, type RunEvent, type Timing } from './events.js';
+export { join, splitCotangents } from './join.js';
 export * from './loggers/index.js';
 export { type OfflineResult, type OfflineRun, trainOffline } from './offline.js';
 export { asRead, readsMismatched } from './offline-rows.js';
 export { type ReferenceOptions, referenceScores } from './reference.js';
 export {
   type Example,
-  join,
   mismatchedTrees,
   type Part,
   partOf,
   type ReferenceTable,
   type Rows,
   type ScoredTrees,
-  splitCotangents,
 } from './rows.js';
 export { requireResumable } from './run-folder.js';
 export { type ScheduleName, type ScheduleOptions, scheduleFactor, scheduleNames } from './schedule.js';

@@ -25,6 +25,8 @@ export interface OfflineRun {
   readonly policy: Policy;
   readonly objective: Objective;
   readonly objectiveOptions?: Readonly<Record<string, unknown>>;
+  /** Of the file that an objective was read from: a checkpoint goes on with that very file only. */
+  readonly objectiveHash?: string;
   readonly examples: readonly Example[];
   /** Evaluated, never trained on. Default: none. */
   readonly heldout?: readonly Example[];
@@ -97,7 +99,7 @@ export async function trainOffline(run: OfflineRun): Promise<OfflineResult> {
 }
 
 async function prepare(run: OfflineRun, events: Events): Promise<Setup> {
-  const { policy, objective, objectiveOptions = {}, outFolder, resume = false, tokenizer } = run;
+  const { policy, objective, objectiveOptions = {}, objectiveHash, outFolder, resume = false, tokenizer } = run;
   requireOffline(objective, objectiveOptions);
   const needs = objective.needsOf(objectiveOptions);
   const read = (rows: readonly Example[] = []) => asRead(rows, objective, objectiveOptions);
@@ -120,6 +122,7 @@ async function prepare(run: OfflineRun, events: Events): Promise<Setup> {
   const config = {
     objective: objective.name,
     objectiveOptions: objective.resolveOptions(objectiveOptions),
+    ...(objectiveHash !== undefined && { objectiveHash }),
     options: Object.fromEntries(strict),
     model: policy.info.hash,
     reference: policy.info.referenceHash,
@@ -246,29 +249,29 @@ async function references(setup: Setup): Promise<{ train: Rows; heldout: Rows } 
   const { examples, heldout = [], outFolder, referenceFolder = join(outFolder, 'reference'), signal, tokenizer } = run;
   const scores = [...objective.needsOf(objectiveOptions).reference] as ScoreName[];
   type Of = 'train' | 'heldout';
-  const table = (of: Of, examples: readonly Example[], name: string, batches?: readonly (readonly number[])[]) =>
+  const table = (of: Of, examples: readonly Example[], mismatched: boolean, batches?: readonly (readonly number[])[]) =>
     referenceScores({
       policy,
       examples,
       scores,
-      name,
+      name: mismatched ? `mismatched-${of}` : of,
       ...(batches && { batches }),
       folder: referenceFolder,
       ...(temperature === undefined ? {} : { temperature }),
       ...(tokenizer === undefined ? {} : { tokenizerHash: tokenizer.hash }),
       ...(signal === undefined ? {} : { signal }),
-      onProgress: (progress) => events.emit({ type: 'reference-progress', of, ...progress }),
+      onProgress: (progress) => events.emit({ type: 'reference-progress', of, mismatched, ...progress }),
       onWarning: (message) => events.warn(message),
     });
   const mismatched = readsMismatched(objective.needsOf(objectiveOptions));
   const rows = async (of: Of, examples: readonly Example[]): Promise<Rows> => {
     // Held-out rows are scored in the batches they are evaluated in: before the first step every margin is exactly 0.
     const batches = of === 'heldout' && examples.length > 0 ? heldoutBatches(setup, examples) : undefined;
-    const reference = await table(of, examples, of, batches);
+    const reference = await table(of, examples, false, batches);
     if (!mismatched) return { examples, reference };
     const trees = mismatchedTrees(examples);
     const others = examples.map((example, i) => ({ ...example, tree: trees[i]! }));
-    return { examples, reference, mismatched: await table(of, others, `mismatched-${of}`, batches) };
+    return { examples, reference, mismatched: await table(of, others, true, batches) };
   };
   try {
     return { train: await rows('train', examples), heldout: await rows('heldout', heldout) };

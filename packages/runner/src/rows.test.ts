@@ -1,6 +1,7 @@
 import { treeOf } from '@kelpie/policy';
 import { describe, expect, it } from 'vitest';
-import { join, type Part, partOf, splitCotangents } from './rows.js';
+import { join, splitCotangents } from './join.js';
+import { type Part, partOf } from './rows.js';
 import { tinyPairs } from './testing/tiny.js';
 
 const examples = tinyPairs(5);

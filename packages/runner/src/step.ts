@@ -15,17 +15,8 @@ import {
 } from '@kelpie/objectives';
 import { KelpieError, type Policy, type ScoreName as PolicyScoreName } from '@kelpie/policy';
 import { messageOf } from './files.js';
-import {
-  batchOf,
-  exampleOfRow,
-  idsOf,
-  inputOf,
-  join,
-  type Part,
-  requireFinite,
-  scoresOf,
-  splitCotangents,
-} from './rows.js';
+import { batchOf, join, splitCotangents } from './join.js';
+import { exampleOfRow, idsOf, inputOf, type Part, requireFinite, scoresOf } from './rows.js';
 
 /** What is trained and how it is judged. */
 export interface Task {
