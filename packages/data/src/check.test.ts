@@ -85,7 +85,12 @@ describe('tokens', () => {
       pair(4),
     ];
     const files = [write('long-rows.jsonl', lines(rows))];
-    const check = await checkData({ files, tokenizer, maxLength: 20 });
+    expect(found(await checkData({ files, tokenizer, maxLength: 20 }))).toEqual({
+      'long-prompts': '1/4',
+      'over-context': '1/4',
+      'boundary-merges': '1/2',
+    });
+    const check = await checkData({ files, tokenizer, maxLength: 20, truncation: 'prompt-start' });
     expect(found(check)).toEqual({ 'over-context': '1/4', truncated: '1/4', 'boundary-merges': '1/3' });
     expect(check).toMatchObject({ unit: 'tokens', usable: 3 });
     expect(check.lengths.at(-1)).toMatchObject({ of: 'row', least: 7, most: 35 });

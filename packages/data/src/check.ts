@@ -91,7 +91,7 @@ export async function checkData(options: CheckOptions): Promise<DataCheck> {
     ...repeats(rows, total),
     ...(options.heldout === undefined ? [] : await heldoutCopies(rows, { ...options, files: options.heldout })),
     ...(longer === undefined || looked.length < 20 ? [] : lengthBias(longer, looked.length)),
-    ...(loaded === undefined ? [] : notFitting(loaded.problems, total)),
+    ...(loaded === undefined ? [] : notFitting(loaded.problems, total, options.truncation)),
     ...(loaded?.report === undefined ? [] : inTokens(loaded.report, looked)),
   ];
   const order = ['error', 'warning', 'note'];
@@ -310,7 +310,7 @@ const leftOut: readonly Reason[] = ['too-long', 'prompt-fills-length', 'completi
 const mostlyPrompts = 0.8;
 
 /** Rows that their tokens leave out. */
-function notFitting(problems: readonly Problem[], rows: number): Finding[] {
+function notFitting(problems: readonly Problem[], rows: number, truncation: Truncation | undefined): Finding[] {
   const of = (code: FindingCode, reasons: readonly Reason[]) => {
     const held = problems.filter((problem) => reasons.includes(problem.code));
     const where = distinct(held.map((problem) => problem.where));
@@ -320,7 +320,11 @@ function notFitting(problems: readonly Problem[], rows: number): Finding[] {
   return [
     ...of('bad-rows', ['not-encodable', 'template-refused', 'template-mismatch']),
     ...of('identical-pairs', ['same-tokens']),
-    ...of('over-context', leftOut),
+    ...(truncation === undefined ? of('long-prompts', ['prompt-fills-length']) : []),
+    ...of(
+      'over-context',
+      leftOut.filter((reason) => truncation !== undefined || reason !== 'prompt-fills-length'),
+    ),
   ];
 }
 

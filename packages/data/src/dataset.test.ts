@@ -1,6 +1,6 @@
 import { pathsOf } from '@kelpie/policy';
 import { describe, expect, it } from 'vitest';
-import { loadPreferences, loadText } from './dataset.js';
+import { loadPreferences, loadText, loadUnpaired } from './dataset.js';
 import { type DataError, problemText } from './error.js';
 import { reportText } from './report.js';
 import { failureOf, lines, scratch } from './testing/files.js';
@@ -126,6 +126,30 @@ describe('preferences', () => {
       ['too-long', 1],
       ['too-long', 3],
     ]);
+  });
+
+  it('without a rule asked for are bad where the prompt alone fills the length, and cut where it does not', async () => {
+    const rows = [
+      { prompt: 'p'.repeat(9), chosen: 'c', rejected: 'r' },
+      { prompt: 'p'.repeat(8), chosen: 'c', rejected: 'r' },
+    ];
+    const load = { ...options, files: [write('filled.jsonl', lines(rows))], maxLength: 10 };
+    const error = await failureOf<DataError>(loadPreferences(load));
+    expect(error.message).toContain(
+      'filled.jsonl:1: expected a prompt of fewer than 10 tokens, or a choice of `truncation`, received 10',
+    );
+    expect(error.problems).toHaveLength(1);
+    const { report } = await loadPreferences({ ...load, onBadRow: 'drop' });
+    expect(report).toMatchObject({ kept: 1, dropped: { 'prompt-fills-length': 1 }, truncated: { rows: 1 } });
+    expect((await loadPreferences({ ...load, truncation: 'prompt-start' })).report).toMatchObject({
+      kept: 2,
+      truncated: { rows: 2 },
+    });
+    const texts = rows.map(({ prompt, chosen }) => ({ prompt, completion: chosen }));
+    const files = [write('filled-texts.jsonl', lines(texts))];
+    expect(await failureOf<DataError>(loadText({ ...load, files }))).toMatchObject({ code: 'bad-rows' });
+    const ended = await loadText({ ...load, files, truncation: 'end' });
+    expect(ended.report.dropped).toEqual({ 'prompt-fills-length': 1 });
   });
 
   it('drop a pair that truncation makes the same', async () => {
@@ -330,4 +354,48 @@ it('a report reads as a few lines', async () => {
     sequences: longest 5, mean 5.0 tokens
     prompt and completion merge in 1 row: 1 prompt token scored with the completion"
   `);
+});
+
+describe('unpaired rows', () => {
+  it('are completions with a label, or both sides of pairs', async () => {
+    const labelled = write(
+      'labelled.jsonl',
+      lines([
+        { prompt: 'Fruit?', completion: ' Plum', label: true },
+        { prompt: 'Root?', completion: ' Plum', label: 0, density_ratio: 2 },
+      ]),
+    );
+    const pairs = write('sides.jsonl', lines([{ prompt: 'Leaf?', chosen: ' Kale', rejected: ' Pea' }]));
+    const { examples, report } = await loadUnpaired({ ...options, files: [labelled, pairs], mismatched: true });
+    expect(examples).toMatchObject([
+      { prompt: 'Fruit?', completions: [' Plum'], labels: [1], extra: {} },
+      { prompt: 'Root?', completions: [' Plum'], labels: [0], extra: { density_ratio: 2 } },
+      { prompt: 'Leaf?', completions: [' Kale', ' Pea'], labels: [1, 0] },
+    ]);
+    expect(examples.map(({ mismatched }) => texts(mismatched!))).toEqual([
+      [['<s>Fruit?', ' Kale</s>']],
+      [['<s>Root?', ' Plum</s>']],
+      [
+        ['<s>Leaf?', ' Plum</s>'],
+        ['<s>Leaf?', ' Plum</s>'],
+      ],
+    ]);
+    expect(report.files.map(({ format }) => format)).toEqual(['labelled', 'pairs']);
+  });
+
+  it('have no mismatched completions unless asked for, so that one prompt will do', async () => {
+    const rows = [' x', ' y'].map((completion) => ({ prompt: 'a', completion, label: completion === ' x' }));
+    const files = [write('one-prompt.jsonl', lines(rows))];
+    const { examples } = await loadUnpaired({ ...options, files });
+    expect(examples.some((example) => 'mismatched' in example)).toBe(false);
+    const error = await failureOf<DataError>(loadUnpaired({ ...options, files, mismatched: true }));
+    expect(error.code).toBe('cannot-mismatch');
+  });
+
+  it('are refused where supervised rows came', async () => {
+    const files = [write('plain.jsonl', lines([{ prompt: 'a', completion: ' b' }]))];
+    expect((await failureOf<DataError>(loadUnpaired({ ...options, files }))).message).toContain(
+      'Expected completions with a label, or preference pairs, but the rows',
+    );
+  });
 });

@@ -9,14 +9,14 @@ import type { Truncation } from './truncate.js';
 export type { Dataset, LoadOptions } from './load.js';
 
 export interface LoadPreferencesOptions extends LoadOptions {
-  /** Default `prompt-start`. */
+  /** Default `prompt-start`, and rows whose prompt alone fills the length are bad rows. */
   readonly truncation?: Truncation;
   /** Default `shared`. */
   readonly scoreFrom?: ScoreFrom;
 }
 
 export interface LoadTextOptions extends LoadOptions {
-  /** Default `end`. */
+  /** Default `end`, and rows whose prompt alone fills the length are bad rows. */
   readonly truncation?: Truncation;
   /**
    * What counts: `completion`, or every token but the first. Default: `completion` for rows with a prompt, `all` for
@@ -61,6 +61,7 @@ export async function loadPreferences(options: LoadPreferencesOptions): Promise<
   const { examples, report } = await load({
     options,
     truncation,
+    truncationAsked: options.truncation !== undefined,
     scoreFrom,
     kinds: ['pair'],
     shape: (row) => ({ row }),
@@ -98,6 +99,7 @@ export async function loadText(options: LoadTextOptions): Promise<Dataset<TextEx
   const { examples, report } = await load({
     options,
     truncation,
+    truncationAsked: options.truncation !== undefined,
     scoreFrom: 'per-side',
     kinds: side === undefined ? ['completion', 'text'] : ['pair'],
     shape: (row) => {
@@ -121,6 +123,7 @@ export async function loadUnpaired(options: LoadUnpairedOptions): Promise<Datase
   const { examples, report } = await load({
     options,
     truncation,
+    truncationAsked: options.truncation !== undefined,
     scoreFrom,
     kinds: ['labelled', 'pair'],
     shape: (row) => ({ row }),

@@ -43,6 +43,13 @@ const kinds = {
     effect: 'They have no margin and no gradient: training stops before it begins, unless bad rows are to be dropped.',
     advice: 'Leave them out with `--on-bad-row drop`, or find out what lost the difference.',
   },
+  'long-prompts': {
+    severity: 'error',
+    what: 'rows have a prompt that alone fills the length',
+    effect: 'There is no room for a completion: training stops before it begins, unless bad rows are to be dropped.',
+    advice:
+      'Leave the rows out with `--on-bad-row drop`, raise `--max-length` if the context allows it, or have prompts cut with `--truncation prompt-start`.',
+  },
   contradictions: {
     severity: 'warning',
     what: 'pairs also stand in the data the other way round',

@@ -61,6 +61,8 @@ export interface Recipe {
   readonly options: LoadOptions;
   readonly kinds: readonly RowKind[];
   readonly truncation: Truncation;
+  /** Whether that was asked for. If not, a prompt that leaves no room for a completion is a bad row: cut, it is another. */
+  readonly truncationAsked: boolean;
   readonly scoreFrom: ScoreFrom;
   /** Makes of a parsed row the one to be rendered. */
   readonly shape: (row: Row) => { readonly row: Row } | { readonly problem: Problem };
@@ -148,6 +150,11 @@ function ready(row: Row, recipe: Recipe, encoder: Encoder, rejects: Rejects): Re
   if (sequences.some(({ ids, scoreFrom }) => ids.length <= scoreFrom))
     return reject('empty-completion', 'a completion that makes at least one token', 'none', true);
   if (sameIds(sequences)) return reject('same-tokens', 'two completions that differ in tokens', 'the same ids', true);
+  const promptTokens = Math.min(...sequences.map(({ scoreFrom }) => scoreFrom));
+  if (!recipe.truncationAsked && promptTokens >= maxLength) {
+    const expected = `a prompt of fewer than ${maxLength} tokens, or a choice of \`truncation\``;
+    return reject('prompt-fills-length', expected, `${promptTokens}`, true);
+  }
   const cut = truncate(sequences, { maxLength, rule: recipe.truncation, bosTokenId: tokenizer.bosTokenId });
   if ('reason' in cut) return reject(cut.reason, cut.expected, cut.received, recipe.truncation === 'error');
   if (sameIds(cut.sequences))

@@ -100,7 +100,11 @@ describeShared('published rows', () => {
   it('of hh-rlhf all parse: 1 of 1,163 has an empty answer, 3 have answers longer than the context', async () => {
     const tokenizer = await openTokenizer(join(shared, 'models/TinyStories-656K'));
     const files = [data('hh-rlhf-harmless/pairs.jsonl')];
-    const { examples, report } = await loadPreferences({ files, tokenizer, maxLength: 512, onBadRow: 'drop' });
+    const load = { files, tokenizer, maxLength: 512, onBadRow: 'drop' } as const;
+    const uncut = await loadPreferences(load);
+    const longPrompts = { 'empty-completion': 1, 'prompt-fills-length': 59, 'completion-too-long': 2 };
+    expect(uncut.report.dropped).toEqual(longPrompts);
+    const { examples, report } = await loadPreferences({ ...load, truncation: 'prompt-start' });
     console.log(reportText(report).replaceAll(`${shared}/`, ''));
     expect(report.files[0]).toMatchObject({ format: 'implicit-prompt', rows: 1163 });
     expect(report.dropped).toEqual({ 'empty-completion': 1, 'completion-too-long': 3 });
@@ -117,6 +121,7 @@ describeShared('published rows', () => {
       files: [data('llamafactory-demo/dpo_en_demo.jsonl')],
       tokenizer,
       maxLength: 4096,
+      truncation: 'prompt-start',
     });
     console.log(reportText(pairs.report).replaceAll(`${shared}/`, ''));
     expect(pairs.report).toMatchObject({ kept: 150, files: [{ format: 'messages-pairs' }], withoutEnd: 0 });
@@ -130,6 +135,7 @@ describeShared('published rows', () => {
       files: [data('llamafactory-demo/kto_en_demo.jsonl')],
       tokenizer,
       maxLength: 4096,
+      truncation: 'end',
       score: 'completion',
     });
     expect(turns.report).toMatchObject({
