@@ -149,6 +149,12 @@ describe.skipIf(!built)('bad input (skipped until `npm run build`)', () => {
     });
     it('a prompt longer than the context', async () => {
       const line = JSON.stringify({ ...pair, prompt: pair.prompt.repeat(20) });
+      expect(await refused({ lines: withLine(line) })).toMatchInlineSnapshot(`
+        "error: 1 of 12 rows cannot be used:
+          HERE/pairs.jsonl:3: expected a prompt of fewer than 128 tokens, or a choice of \`--truncation\`, received 281
+        Mend these rows, or leave them out with \`--on-bad-row drop\`, which counts them by reason.
+        "
+      `);
       expect(await refused({ lines: withLine(line), flags: ['--truncation', 'error'] })).toMatchInlineSnapshot(`
         "error: 1 of 12 rows cannot be used:
           HERE/pairs.jsonl:3: expected at most 128 tokens, received 315

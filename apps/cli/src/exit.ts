@@ -26,6 +26,7 @@ const asFlags: readonly (readonly [RegExp, string])[] = [
   [/`columns`, for instance \{ prompt: 'question' \}/g, '`--columns prompt=question`'],
   [/Say which with `format`/g, 'Say which with `--format`'],
   [/`maxLength`/g, '`--max-length`'],
+  [/`truncation`/g, '`--truncation`'],
   [/`microBatchTokens`/g, '`--micro-batch-tokens`'],
   [/`files`/g, '`--data`'],
 ];

@@ -672,7 +672,8 @@ describe('the command line', () => {
         --on-bad-row <error|drop>   lists all bad rows and stops, or leaves them out
                                     and counts them (default: error)
         --truncation <rule>         of rows that are too long (prompt-start, end,
-                                    drop, error; default: prompt-start for pairs)
+                                    drop, error; default: prompt-start for pairs; a
+                                    prompt that leaves no room is a bad row)
         --max-length <n>            tokens of a row at most (default: the model's
                                     context)
         --score-from <name>         where the sides of a pair begin to count (shared,

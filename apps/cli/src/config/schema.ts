@@ -50,7 +50,9 @@ const data = z
     truncation: z
       .enum(truncations as [string, ...string[]])
       .optional()
-      .describe('Of rows that are too long. Default: prompt-start for pairs, end for text.'),
+      .describe(
+        'Of rows that are too long. Default: prompt-start for pairs, end for text; a prompt that leaves no room for a completion is a bad row.',
+      ),
     maxLength: z.int().min(2).optional().describe("Tokens of a row at most. Default: the model's context."),
     scoreFrom: z
       .enum(['shared', 'per-side'])
