@@ -3,9 +3,11 @@ export { getObjective, objectives, objectivesTable } from './catalog.js';
 export { ontoSequences, predictionsOf, pullToLogits, scoresOfLogits, type TokenLogits } from './categorical.js';
 export * from './claims.js';
 export { confidenceWeighted, confidenceWeights } from './confidence-weighted.js';
+export * from './distillation/index.js';
 export * from './divergences/index.js';
 export { nearest, ObjectiveError, type Problem, type ProblemCode, type Where } from './errors.js';
 export * from './estimators/index.js';
+export * from './games/index.js';
 export {
   addTotals,
   type BatchName,
@@ -52,7 +54,11 @@ export {
   type PairRule,
   type PairScores,
 } from './pair-objective.js';
+export * from './posterior/index.js';
+export { type PlackettLuceOptions, plackettLuceLoss, type Ties } from './ranking.js';
+export { klAdvantages } from './sampled-kl.js';
 export * from './shaping/index.js';
 export * from './surrogate/index.js';
 export { type Term, weighted } from './weighted.js';
+export * from './weights/index.js';
 export { withoutReference } from './without-reference.js';

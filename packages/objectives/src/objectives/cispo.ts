@@ -14,6 +14,7 @@ import {
   policyNeedsOf,
   ratioOf,
   ratioOptions,
+  rewardClaims,
   sumTerms,
   weightedTerm,
 } from '../surrogate/index.js';
@@ -36,6 +37,8 @@ export const cispo = defineObjective({
   detached: ['logprobs:weight', 'logprobs:old', 'logprobs:kl'],
   needs: policyNeeds,
   needsOf: policyNeedsOf,
+  // On policy the weight is that of a ratio of 1, the same everywhere.
+  claims: (options) => rewardClaims({ ...options, aggregation: 'tokens' }),
   options: {
     ratioMin: z.number().min(0).default(0).describe('Least weight of a token.'),
     ratioMax: z.number().positive().default(5).describe('Most weight of a token.'),

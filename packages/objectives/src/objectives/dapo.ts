@@ -7,6 +7,7 @@ import {
   policyNeeds,
   policyNeedsOf,
   ratioOptions,
+  rewardClaims,
 } from '../surrogate/index.js';
 
 /**
@@ -27,6 +28,7 @@ export const dapo = defineObjective({
   detached: ['logprobs:old', 'logprobs:kl'],
   needs: policyNeeds,
   needsOf: policyNeedsOf,
+  claims: (options) => rewardClaims({ ...options, aggregation: 'tokens' }),
   options: {
     ...clipOptions({ low: 0.2, high: 0.28 }),
     ...ratioOptions,

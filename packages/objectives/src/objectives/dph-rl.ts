@@ -34,6 +34,7 @@ export const dphRl = defineObjective({
     alpha: z.number().gt(0).lt(1).default(0.2).describe('a of the alpha divergence; 0 is reverse, 1 forward KL.'),
   },
   atReference: () => 0,
+  claims: ({ coef }) => (coef > 0 ? { optimum: { formula: 'π_ref', logprobs: ({ reference }) => reference } } : {}),
   evaluate(input, { coef, generator, alpha }) {
     const { completionMask, policy, reference } = input;
     const means = aggregator(input, { aggregation: 'tokens' });

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { defineObjective } from '../objective.js';
-import { clipOptions, clippedSurrogate, meanOf, ratioOptions } from '../surrogate/index.js';
+import { clipOptions, clippedSurrogate, meanOf, ratioOptions, rewardClaims } from '../surrogate/index.js';
 
 /** Keeps the ratio of entropies finite where both are next to 0; that of the authors' code. */
 const ENTROPY_FLOOR = 1e-8;
@@ -26,6 +26,8 @@ export const erc = defineObjective({
     old: ['logprobs', 'entropy'],
     perToken: ['advantages'],
   },
+  claims: ({ entropyRatioLow, entropyRatioHigh }) =>
+    entropyRatioLow < 1 && entropyRatioHigh > 1 ? rewardClaims({ aggregation: 'tokens' }) : {},
   options: {
     entropyRatioLow: z.number().min(0).default(0.95).describe('Entropy may fall to this share of the old one.'),
     entropyRatioHigh: z.number().min(0).default(1.05).describe('Entropy may rise to this multiple of the old one.'),

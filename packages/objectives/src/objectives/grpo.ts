@@ -10,6 +10,7 @@ import {
   policyNeeds,
   policyNeedsOf,
   ratioOptions,
+  rewardClaims,
 } from '../surrogate/index.js';
 
 /**
@@ -32,6 +33,7 @@ export const grpo = defineObjective({
   detached: ['logprobs:old', 'logprobs:kl'],
   needs: policyNeeds,
   needsOf: policyNeedsOf,
+  claims: rewardClaims,
   options: {
     ...clipOptions({ low: 0.2, high: 0.2 }),
     ...ratioOptions,

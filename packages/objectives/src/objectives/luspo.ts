@@ -8,6 +8,7 @@ import {
   policyNeeds,
   policyNeedsOf,
   ratioOptions,
+  rewardClaims,
 } from '../surrogate/index.js';
 
 /**
@@ -28,6 +29,7 @@ export const luspo = defineObjective({
   detached: ['logprobs:old', 'logprobs:kl'],
   needs: policyNeeds,
   needsOf: policyNeedsOf,
+  claims: (options) => rewardClaims({ ...options, aggregation: 'sums', importance: 'row-mean' }),
   options: {
     ...clipOptions({ low: 3e-4, high: 4e-4 }),
     ...ratioOptions,

@@ -17,6 +17,7 @@ import {
   policyNeeds,
   policyNeedsOf,
   ratioOptions,
+  rewardClaims,
   sumTerms,
   valueTerm,
 } from '../surrogate/index.js';
@@ -42,6 +43,7 @@ export const ppo = defineObjective({
   detached: ['logprobs:old', 'logprobs:kl'],
   needs: policyNeeds,
   needsOf: (options) => withValues(policyNeedsOf(options), options),
+  claims: rewardClaims,
   options: {
     ...clipOptions({ low: 0.2, high: 0.2 }),
     ...ratioOptions,

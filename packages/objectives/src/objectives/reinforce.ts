@@ -1,6 +1,6 @@
 import { defineObjective } from '../objective.js';
 import { entropyMetric } from '../pairs.js';
-import { aggregationOptions, aggregator, weightedTerm } from '../surrogate/index.js';
+import { aggregationOptions, aggregator, rewardClaims, weightedTerm } from '../surrogate/index.js';
 
 /**
  * Policy gradient on rows of the policy as it stands. Williams 1992; with advantages of `reinforcePlusPlus` (Hu 2025,
@@ -20,6 +20,7 @@ export const reinforce = defineObjective({
   separable: true,
   linear: true,
   needs: { policy: ['logprobs'], reference: [], perToken: ['advantages'] },
+  claims: rewardClaims,
   options: aggregationOptions('sums'),
   evaluate(input, options) {
     const means = aggregator(input, options);

@@ -8,6 +8,7 @@ import {
   policyNeeds,
   policyNeedsOf,
   ratioOptions,
+  rewardClaims,
 } from '../surrogate/index.js';
 
 /**
@@ -29,6 +30,7 @@ export const rloo = defineObjective({
   detached: ['logprobs:old', 'logprobs:kl'],
   needs: policyNeeds,
   needsOf: policyNeedsOf,
+  claims: (options) => rewardClaims({ ...options, aggregation: 'rows', importance: 'row-sum' }),
   options: {
     ...clipOptions({ low: 0.2, high: 0.2 }),
     ...ratioOptions,

@@ -14,6 +14,7 @@ import {
   policyNeedsOf,
   ratioOf,
   ratioOptions,
+  rewardClaims,
   softGateLoss,
   sumTerms,
   weighRows,
@@ -36,6 +37,7 @@ export const sapo = defineObjective({
   detached: ['logprobs:old', 'logprobs:kl'],
   needs: policyNeeds,
   needsOf: policyNeedsOf,
+  claims: rewardClaims,
   options: {
     temperaturePositive: z.number().positive().default(1).describe('τ where the advantage is positive.'),
     temperatureNegative: z.number().positive().default(1.05).describe('τ where it is not.'),

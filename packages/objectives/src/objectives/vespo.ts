@@ -12,6 +12,7 @@ import {
   policyNeeds,
   policyNeedsOf,
   ratioOptions,
+  rewardClaims,
   rowAdvantages,
   rowSumsOfClamped,
   sumTerms,
@@ -41,6 +42,7 @@ export const vespo = defineObjective({
   detached: ['logprobs:weight', 'logprobs:old', 'logprobs:kl'],
   needs: policyNeeds,
   needsOf: policyNeedsOf,
+  claims: (options) => rewardClaims({ ...options, aggregation: 'tokens' }),
   options: {
     powerPositive: z.number().min(0).default(2).describe('k where the advantage is not negative.'),
     decayPositive: z.number().min(1e-4).default(3).describe('λ where the advantage is not negative.'),
