@@ -250,15 +250,6 @@ describe('float32 where probabilities underflow', () => {
   });
 });
 
-test('entropy: a banned token adds nothing and has no gradient', async () => {
-  for (const dtype of ['float64', 'float32'] as const) {
-    const { value, dlogits } = await scoreAt('entropy', [logOf([0, 0.5, 0.5])], [[0, 0, 0]], dtype);
-    expect(apart(value[0]!, Math.LN2, 1)).toBeLessThan(1e-6);
-    for (const entry of dlogits[0]!) expect(Math.abs(entry)).toBeLessThan(1e-7);
-    expect(dlogits[0]![0] === 0).toBe(true);
-  }
-});
-
 describe('names', () => {
   const ask = (name: string) => () =>
     checkScoring({ trees: [row([0, 1])], scores: [name as ScoreName] }, headOf(WIDTH));
