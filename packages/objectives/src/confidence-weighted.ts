@@ -53,6 +53,9 @@ export function confidenceWeighted({ objective, options }: Omit<Term, 'weight'>,
   const needs = { ...inner, policy: [...new Set([...inner.policy, ...confidenceNeeds.policy])] };
   return defineObjective({
     ...objective,
+    // Another loss: what the objective promises is not its promise.
+    claims: () => ({}),
+    claimedAt: [],
     name: `confidence-weighted ${objective.name}`,
     rows: 'pairs',
     separable: !single,

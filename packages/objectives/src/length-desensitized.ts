@@ -53,6 +53,9 @@ export function lengthDesensitized({ objective, options }: Omit<Term, 'weight'>,
   const bound = objective.resolveOptions(options);
   return defineObjective({
     ...objective,
+    // Another loss: what the objective promises is not its promise.
+    claims: () => ({}),
+    claimedAt: [],
     name: `length-desensitized ${alpha} ${objective.name}`,
     needs: objective.needsOf(bound),
     needsOf: () => objective.needsOf(bound),

@@ -87,6 +87,8 @@ interface Declared<Options> {
   atReference?(options: Options): number | undefined;
   /** What it promises beyond its gradient under these options: its optimum, what its estimator descends. */
   claims?(options: Options): Claims;
+  /** Further options, beside the defaults and each choice, under which it claims something. */
+  readonly claimedAt?: readonly Readonly<Record<string, unknown>>[];
 }
 
 export interface ObjectiveDefinition<Shape extends z.ZodRawShape, N extends Needs>

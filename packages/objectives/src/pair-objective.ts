@@ -74,7 +74,10 @@ export function pairDetails(input: PairInput, implicitRewards: Float64Array) {
 type Options<Shape extends z.ZodRawShape> = z.output<z.ZodObject<Shape>>;
 
 interface PairDefinition<Shape extends z.ZodRawShape>
-  extends Pick<ObjectiveDefinition<Shape, typeof pairNeeds>, 'name' | 'title' | 'summary' | 'paper' | 'options'> {
+  extends Pick<
+    ObjectiveDefinition<Shape, typeof pairNeeds>,
+    'name' | 'title' | 'summary' | 'paper' | 'options' | 'claims' | 'claimedAt'
+  > {
   /** Default: summed. */
   average?(options: Options<Shape>): Average;
   /** Pure, of one pair. */

@@ -12,6 +12,9 @@ export function withoutReference({ objective, options }: Omit<Term, 'weight'>): 
   const { reference, ...needs } = objective.needsOf(bound);
   return defineObjective({
     ...objective,
+    // Another loss: what the objective promises is not its promise.
+    claims: () => ({}),
+    claimedAt: [],
     name: `${objective.name} without reference`,
     needs: { ...needs, reference: [] },
     needsOf: () => ({ ...needs, reference: [] }),

@@ -1,5 +1,3 @@
-import { resolve } from 'node:path';
-import { pathToFileURL } from 'node:url';
 import { type Command, Option } from '@commander-js/extra-typings';
 import { getObjective, type Objective, objectives } from '@kelpie/objectives';
 import {
@@ -12,12 +10,10 @@ import {
   theoryChecks,
 } from '@kelpie/objectives/certify';
 import type { Context } from '../context.js';
-import { exitCodes, UsageError } from '../exit.js';
+import { isObjectiveFile, loadObjective } from '../custom-objective.js';
+import { exitCodes } from '../exit.js';
 import { countFlag } from '../flags.js';
 import { duration, type Terminal, table } from '../print.js';
-
-/** A file rather than a name. */
-const FILE = /\.[cm]?[jt]s$/;
 
 interface Flags extends CertifyOptions {
   readonly json?: boolean;
@@ -90,30 +86,17 @@ async function objectivesOf(what: readonly string[]): Promise<Objective[]> {
   const found: Objective[] = [];
   for (const one of what) {
     if (one === 'all') found.push(...Object.values(objectives));
-    else if (FILE.test(one)) found.push(await objectiveIn(one));
+    else if (isObjectiveFile(one)) found.push(await loadObjective(one));
     else found.push(getObjective(one));
   }
   return [...new Set(found)];
-}
-
-/** The objective a module exports, as its default or as the only one there is. */
-async function objectiveIn(file: string): Promise<Objective> {
-  const module = (await import(pathToFileURL(resolve(file)).href)) as Record<string, unknown>;
-  const exported = [module.default, ...Object.values(module)].filter(isObjective);
-  if (exported[0] === undefined) throw new UsageError(`\`${file}\` exports no objective: see \`defineObjective\``);
-  return exported[0];
-}
-
-function isObjective(value: unknown): value is Objective {
-  const fields = ['evaluate', 'needsOf', 'resolveOptions', 'describeOptions'] as const;
-  return typeof value === 'object' && value !== null && fields.every((field) => field in value);
 }
 
 function overview(certificates: readonly Certificate[], { width, color }: Terminal): string {
   const rows = certificates.map(({ objective, checks, claims }) => [
     objective,
     ...checks.map(({ passed }) => (passed ? 'ok' : 'FAILED')),
-    claims.optimum ?? claims.descends ?? '-',
+    [...new Set(claims.flatMap(({ optimum, descends }) => [optimum, descends]))].filter(Boolean).join('; ') || '-',
   ]);
   const titles = ['objective', ...checkNames, 'rests at, or descends'];
   return table(

@@ -3,6 +3,7 @@ import { testObjective } from '../testing/suite.js';
 import { estimatorCheck } from './estimator.js';
 import { fixedPointCheck } from './fixed-point.js';
 import { rewardShiftCheck } from './reward-shift.js';
+import { settingsOf } from './settings.js';
 
 /** What a certificate looks at. */
 export const checkNames = ['gradient', 'estimator', 'fixed point', 'invariances', 'extremes', 'refusals'] as const;
@@ -39,8 +40,8 @@ export interface Certificate {
   readonly title: string;
   readonly paper: string;
   readonly passed: boolean;
-  /** Formulas of what it claims; absent where it claims nothing. */
-  readonly claims: { readonly optimum?: string; readonly descends?: string };
+  /** What it claims, with the options that differ from the defaults. */
+  readonly claims: readonly { readonly options: object; readonly optimum?: string; readonly descends?: string }[];
   readonly checks: readonly CertifiedCheck[];
   readonly settings: Required<CertifyOptions>;
 }
@@ -78,10 +79,11 @@ export function certify(objective: Objective, given: CertifyOptions = {}): Certi
     title: objective.title,
     paper: objective.paper,
     passed: checks.every(({ passed }) => passed),
-    claims: {
-      ...(claims.optimum && { optimum: claims.optimum.formula }),
-      ...(claims.descends && { descends: claims.descends.formula }),
-    },
+    claims: settingsOf(objective).flatMap(({ options, claims: { optimum, descends } }) =>
+      optimum || descends
+        ? [{ options, ...(optimum && { optimum: optimum.formula }), ...(descends && { descends: descends.formula }) }]
+        : [],
+    ),
     checks,
     settings,
   };

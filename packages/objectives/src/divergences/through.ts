@@ -35,6 +35,9 @@ export function throughDerivative(
   const atOne = value(0);
   return defineObjective({
     ...objective,
+    // Another loss: what the objective promises is not its promise.
+    claims: () => ({}),
+    claimedAt: [],
     name: `${objective.name} through ${divergence.name}`,
     needs: linkNeeds,
     needsOf: () => objective.needsOf(bound),

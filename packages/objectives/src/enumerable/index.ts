@@ -1,4 +1,4 @@
-export { minimizeKinked, shortestCombination } from './kinks.js';
+export { minimizeKinked, shortestAround, shortestCombination } from './kinks.js';
 export {
   bestOfN,
   type FrontierPoint,
@@ -34,6 +34,6 @@ export {
   type Setting,
 } from './population.js';
 export { givesScore, gridOf, pullback, scoresOf, type TableActorCritic, type TableGradient } from './scores.js';
-export { largest, minimize, rootBetween, type Solution, type SolveOptions, solveStationary } from './solve.js';
+export { flow, largest, minimize, rootBetween, type Solution, type SolveOptions, solveStationary } from './solve.js';
 export { enumerateSequences, type SequenceSpace, type SpaceOptions } from './space.js';
 export { type EnumerableWorld, enumerableWorld, type WorldOptions } from './world.js';

@@ -22,6 +22,7 @@ export function minimizeKinked(
   let bound = 1e-2;
   let best: Vector = gradient(point);
   let taken = 0;
+  let length = 1;
   for (; taken < steps; taken++) {
     const around = Array.from({ length: 2 * point.length }, () => gradient(nearby(point, reach, random)));
     best = shortestCombination([gradient(point), ...around]);
@@ -33,12 +34,21 @@ export function minimizeKinked(
       if (reach <= finest && bound <= tolerance && size <= 10 * tolerance) break;
       continue;
     }
-    const next = lineSearch(loss, point, value, best, size);
-    if (next) [point, value] = [next.point, next.value];
+    const next = lineSearch(loss, point, value, best, size, length);
+    if (next) [point, value, length] = [next.point, next.value, 4 * next.length];
     else if (reach <= finest) break;
     else reach = Math.max(reach / 4, finest);
   }
   return { point, gradient: best, residual: norm(best), steps: taken };
+}
+
+/**
+ * The shortest convex combination of a field around a point: 0 where a field that jumps is at rest between its pieces, in
+ * the sense of Filippov 1960.
+ */
+export function shortestAround(field: (point: Vector) => Vector, point: Vector, radius: number): Vector {
+  const random = seeded(point.length);
+  return shortestCombination(Array.from({ length: 20 * point.length }, () => field(nearby(point, radius, random))));
 }
 
 /** Uniform in a ball. */
@@ -48,36 +58,44 @@ function nearby(point: Vector, radius: number, random: () => number): Vector {
   return point.map((x, i) => x + scale * direction[i]!);
 }
 
-function lineSearch(loss: (point: Vector) => number, point: Vector, value: number, direction: Vector, size: number) {
-  for (let step = 1 / size; step * size > 1e-12; step /= 2) {
+function lineSearch(
+  loss: (point: Vector) => number,
+  point: Vector,
+  value: number,
+  direction: Vector,
+  size: number,
+  longest: number,
+) {
+  for (let step = longest / size; step * size > 1e-12; step /= 2) {
     const moved = point.map((x, i) => x - step * direction[i]!);
     const there = loss(moved);
-    if (there < value - 1e-6 * step * size * size) return { point: moved, value: there };
+    if (there < value - 1e-6 * step * size * size) return { point: moved, value: there, length: step * size };
   }
   return undefined;
 }
 
 /** The point nearest to 0 in the convex hull of some vectors: mass moves from the worst vector in use to the best. Mitchell, Demyanov and Malozemov 1974. */
-export function shortestCombination(vectors: readonly Vector[], steps = 3000): Vector {
+export function shortestCombination(vectors: readonly Vector[], steps = 5000): Vector {
+  const products = vectors.map((a) => Float64Array.from(vectors, (b) => dot(a, b)));
   const weights = new Float64Array(vectors.length);
   weights[0] = 1;
-  const point = Float64Array.from(vectors[0]!);
+  // Of each vector with the combination.
+  const along = Float64Array.from(products[0]!);
   for (let i = 0; i < steps; i++) {
-    const along = vectors.map((vector) => dot(vector, point));
-    const to = along.indexOf(Math.min(...along));
-    const used = along.map((value, at) => (weights[at]! > 0 ? value : Number.NEGATIVE_INFINITY));
-    const from = used.indexOf(Math.max(...used));
+    let [to, from] = [0, -1];
+    for (let at = 0; at < along.length; at++) {
+      if (along[at]! < along[to]!) to = at;
+      if (weights[at]! > 0 && (from < 0 || along[at]! > along[from]!)) from = at;
+    }
     const gap = along[from]! - along[to]!;
-    if (gap <= 1e-16 * Math.max(1, dot(point, point))) break;
-    const step = vectors[to]!.map((x, at) => x - vectors[from]![at]!);
-    const share = Math.min(weights[from]!, gap / dot(step, step));
+    const apart = products[to]![to]! - 2 * products[to]![from]! + products[from]![from]!;
+    if (!(gap > 1e-16 * products[0]![0]!) || !(apart > 0)) break;
+    const share = Math.min(weights[from]!, gap / apart);
     weights[from]! -= share;
     weights[to]! += share;
-    step.forEach((x, at) => {
-      point[at]! += share * x;
-    });
+    for (let at = 0; at < along.length; at++) along[at]! += share * (products[to]![at]! - products[from]![at]!);
   }
-  return point;
+  return vectors[0]!.map((_, d) => vectors.reduce((sum, vector, at) => sum + weights[at]! * vector[d]!, 0));
 }
 
 function dot(a: Vector, b: Vector): number {

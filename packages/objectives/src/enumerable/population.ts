@@ -104,7 +104,10 @@ export interface Setting {
   readonly objective: Objective;
   readonly options?: Readonly<Record<string, unknown>>;
   readonly world: EnumerableWorld;
-  /** Rows are drawn from the policy itself, which is then also the old one. Default: if the objective needs old scores. */
+  /**
+   * Rows are drawn from the policy itself, which is then also the old one. Default: if the objective reads old scores or
+   * advantages.
+   */
   readonly onPolicy?: boolean;
   readonly labelNoise?: number;
   /** Draws what a row brings along and the world does not settle. */
@@ -113,7 +116,8 @@ export interface Setting {
 
 /** Whether a setting draws its rows from the policy. */
 export function isOnPolicy({ objective, options, onPolicy }: Setting): boolean {
-  return onPolicy ?? (objective.needsOf(options).old ?? []).length > 0;
+  const { old = [], perToken = [] } = objective.needsOf(options);
+  return onPolicy ?? (old.length > 0 || perToken.includes('advantages'));
 }
 
 /** An objective over a whole population, as a function of the policy. */
@@ -123,8 +127,8 @@ export interface ExpectedObjective {
    * read at `frozen`, which is the policy unless a difference is taken.
    */
   loss(policy: TablePolicy, frozen?: TablePolicy): number;
-  /** Expected gradient at the logits, through the cotangents. */
-  gradient(policy: TablePolicy): Float64Array;
+  /** Expected gradient at the logits, through the cotangents; `frozen` as above. */
+  gradient(policy: TablePolicy, frozen?: TablePolicy): Float64Array;
 }
 
 /**
@@ -153,9 +157,9 @@ export function expectedObjective(setting: Setting): ExpectedObjective {
         return sum + weight * weights.length * objective.evaluate(alone, options).loss;
       }, 0);
     },
-    gradient(policy) {
-      const drawn = fixed ?? draw(policy);
-      const input = inputOf(setting, drawn, policy, policy);
+    gradient(policy, frozen = policy) {
+      const drawn = fixed ?? draw(frozen);
+      const input = inputOf(setting, drawn, policy, frozen);
       const { cotangents } = objective.evaluate(input, options);
       const { weights, rows } = drawn;
       const cellsOfUnit = input.tokens * unitRows[objective.rows];

@@ -1,5 +1,5 @@
+import { familyDivergences } from '../distillation/families.js';
 import {
-  alphaDivergence,
   type Divergence,
   forwardKl,
   halfChi2PlusKl,
@@ -97,8 +97,9 @@ function ofDivergence(divergence: Divergence): Rule {
 
 /** The rule of a score's name, if the enumerable model has one: a name of its own, or a family with its number. */
 function ruleNamed(name: ScoreName): Rule | undefined {
-  const [, family, parameter] = /^(\w+)\((.+)\)$/.exec(name) ?? [];
-  const divergence = family === 'alpha' ? alphaDivergence(Number(parameter)) : divergences[name];
+  const [, family = '', parameter] = /^(\w+)\((.+)\)$/.exec(name) ?? [];
+  const ofFamily = Object.entries(familyDivergences).find(([known]) => known === family)?.[1];
+  const divergence = ofFamily ? ofFamily(Number(parameter)) : divergences[name];
   return divergence ? ofDivergence(divergence) : ofPolicy[name];
 }
 

@@ -36,6 +36,12 @@ export interface Solution {
   readonly steps: number;
 }
 
+/** A loss without a lowest point is followed no farther. */
+const FAR = 1e4;
+
+/** Logits at which a flow has come to the edge of the simplex. */
+const FAR_OUT = 200;
+
 type Field = (point: Float64Array) => Float64Array;
 
 export interface SolveOptions {
@@ -90,6 +96,28 @@ interface Method {
   better(next: Float64Array, there: Float64Array, point: Float64Array, g: Float64Array): boolean;
 }
 
+/**
+ * Follows a field downhill by short steps, longer where it keeps its direction, shorter where it turns: to where Newton's
+ * steps can take over. The way of a field that is no gradient of anything.
+ */
+export function flow(field: Field, start: Float64Array, { steps = 500, tolerance = 1e-12 } = {}): Float64Array {
+  let point: Float64Array = Float64Array.from(start);
+  let g = field(point);
+  let step = 0.1;
+  for (let i = 0; i < steps && largest(g) > tolerance; i++) {
+    const next = point.map((x, at) => x - step * g[at]!);
+    if (largest(next) > FAR_OUT) break;
+    const there = field(next);
+    const turned = there.reduce((sum, value, at) => sum + value * g[at]!, 0) <= 0;
+    if (turned) step /= 2;
+    else {
+      [point, g] = [next, there];
+      step *= 1.3;
+    }
+  }
+  return point;
+}
+
 function newton(
   gradient: Field,
   start: Float64Array,
@@ -108,7 +136,7 @@ function newton(
     for (let attempt = 0; attempt < 40 && stuck; attempt++) {
       const step = solveSymmetric(matrix, slope, damping * scale);
       const next = step && point.map((x, i) => x - step[i]!);
-      const there = next && gradient(next);
+      const there = next && largest(next) < FAR ? gradient(next) : undefined;
       if (next && there && better(next, there, point, g)) {
         [point, g] = [next, there];
         damping = Math.max(damping / 10, 1e-14);

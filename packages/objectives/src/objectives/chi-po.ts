@@ -1,5 +1,7 @@
 import { z } from 'zod';
+import { fOptimum } from '../claims.js';
 import { cappedExp, cappedExpSlope } from '../divergences/divergence.js';
+import { halfChi2PlusKl } from '../divergences/half-chi2-plus-kl.js';
 import { evaluateTransformed, type LogratioTransform, linkNeeds, linkOptions } from '../divergences/preference.js';
 import { defineObjective } from '../objective.js';
 
@@ -38,6 +40,10 @@ export const chiPo = defineObjective({
     loggedRewards: linkOptions.loggedRewards,
   },
   atReference: () => Math.LN2,
+  claims: ({ beta, clip, chi2Weight, klWeight, ratioExponent }) =>
+    clip === 0 && chi2Weight === 1 && klWeight === 1 && ratioExponent === 1
+      ? { optimum: fOptimum(halfChi2PlusKl, beta) }
+      : {},
   evaluate(input, { beta, clip, loggedRewards, ...link }) {
     return evaluateTransformed(input, transformOf(link), {
       beta,

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { lengthSoftmaxOfRewards, softmaxOfRewards } from '../claims.js';
 import { hingeLoss, logisticLoss, squaredLoss } from '../margin-losses.js';
 import { defineObjective } from '../objective.js';
 import {
@@ -41,6 +42,11 @@ export const cpo = defineObjective({
     nllWeight: referenceFreeOptions.nllWeight(1),
     nllReduction: referenceFreeOptions.nllReduction(),
   },
+  claims: ({ beta, loss, score, alpha, labelSmoothing, nllWeight }) =>
+    loss === 'logistic' && alpha === 0 && labelSmoothing === 0 && nllWeight === 0
+      ? { optimum: score === 'sum' ? softmaxOfRewards(beta) : lengthSoftmaxOfRewards(beta) }
+      : {},
+  claimedAt: [{ nllWeight: 0 }, { nllWeight: 0, score: 'mean' }],
   evaluate(input, { beta, loss, score, alpha, labelSmoothing, ...likelihood }) {
     const losses = {
       logistic: (margin: number) => logisticLoss(margin, labelSmoothing),

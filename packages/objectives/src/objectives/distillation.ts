@@ -72,6 +72,7 @@ export const distillation = defineObjective({
   },
   // Student and teacher agree.
   atReference: () => 0,
+  claims: () => ({ optimum: { formula: 'π_ref', logprobs: ({ reference }) => reference } }),
   evaluate(input, { aggregation, ...options }) {
     const { completionMask, policy } = input;
     const means = aggregator(input, { aggregation });

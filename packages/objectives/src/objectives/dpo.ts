@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { gibbs } from '../claims.js';
 import { nll } from '../nll.js';
 import { divisor, rowDifferences, sigmoid, softplus, spreadRows, total } from '../numerics.js';
 import { defineObjective } from '../objective.js';
@@ -36,6 +37,8 @@ export const dpo = defineObjective({
   },
   // The NLL at the reference depends on the data.
   atReference: ({ nllWeight }) => (nllWeight === 0 ? Math.LN2 : undefined),
+  claims: ({ beta, labelSmoothing, nllWeight }) =>
+    labelSmoothing === 0 && nllWeight === 0 ? { optimum: gibbs(beta) } : {},
   evaluate(input, { beta, labelSmoothing, nllWeight, nllReduction }) {
     const { policy, reference, totals } = input;
     const implicitRewards = rowDifferences(input, policy.logprobs, reference.logprobs).map((delta) => beta * delta);

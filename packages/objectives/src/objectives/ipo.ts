@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { lengthWinRateGibbs, winRateGibbs } from '../claims.js';
 import { squaredLoss } from '../margin-losses.js';
 import { definePairObjective } from '../pair-objective.js';
 
@@ -24,6 +25,7 @@ export const ipo = definePairObjective({
       .describe("A side's logratio: mean over its tokens (TRL), or their sum (the DPO authors)."),
   },
   average: ({ average }) => average,
+  claims: ({ beta, average }) => ({ optimum: average === 'sum' ? winRateGibbs(beta) : lengthWinRateGibbs(beta) }),
   loss: ({ chosen, rejected }, { beta }) => {
     const { loss, slope } = squaredLoss(chosen - rejected, 1 / (2 * beta));
     return { loss, chosen: slope, rejected: -slope };

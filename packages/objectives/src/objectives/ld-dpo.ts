@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { gibbs } from '../claims.js';
 import { sharedLengthWeights, withTokenWeights } from '../length-desensitized.js';
 import { defineObjective } from '../objective.js';
 import { pairNeeds, pairOptions } from '../pair-objective.js';
@@ -27,6 +28,8 @@ export const ldDpo = defineObjective({
     labelSmoothing: pairOptions.labelSmoothing(),
   },
   atReference: () => Math.LN2,
+  claims: ({ beta, alpha, labelSmoothing }) => (alpha === 1 && labelSmoothing === 0 ? { optimum: gibbs(beta) } : {}),
+  claimedAt: [{ alpha: 1 }],
   evaluate: (input, { alpha, ...options }) =>
     withTokenWeights(input, sharedLengthWeights(input, alpha), (weighed) => dpo.evaluate(weighed, options)),
 });

@@ -1,3 +1,4 @@
+import { lengthGibbs } from '../claims.js';
 import { logisticLoss } from '../margin-losses.js';
 import { definePairObjective, ofMargin, pairOptions } from '../pair-objective.js';
 
@@ -16,5 +17,6 @@ export const lnDpo = definePairObjective({
   paper: 'Lambert et al. 2024, arXiv:2411.15124',
   options: { beta: pairOptions.beta(5), labelSmoothing: pairOptions.labelSmoothing() },
   average: () => 'mean',
+  claims: ({ beta, labelSmoothing }) => (labelSmoothing === 0 ? { optimum: lengthGibbs(beta) } : {}),
   loss: (scores, { beta, labelSmoothing }) => ofMargin(beta, scores, (z) => logisticLoss(z, labelSmoothing)),
 });

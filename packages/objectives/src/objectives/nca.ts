@@ -1,3 +1,4 @@
+import { winRates } from '../claims.js';
 import { sigmoid, softplus } from '../numerics.js';
 import { definePairObjective, pairOptions } from '../pair-objective.js';
 
@@ -16,6 +17,17 @@ export const nca = definePairObjective({
   summary: 'Judges each completion by its own logratio, so that the likelihood of chosen does not fall with the other.',
   paper: 'Chen et al. 2024, arXiv:2402.05369',
   options: { beta: pairOptions.beta(0.01) },
+  // Each σ(ρ) is w/(w + 1/2); at beta 1 that is normalised by itself.
+  claims: ({ beta }) =>
+    beta === 1
+      ? {
+          optimum: {
+            formula: '2 w π_ref, w the win rate against π_ref',
+            logprobs: (world) => winRates(world).map((rate, i) => world.reference[i]! + Math.log(2 * rate)),
+          },
+        }
+      : {},
+  claimedAt: [{ beta: 1 }],
   loss: ({ chosen, rejected }, { beta }) => {
     const [good, bad] = [beta * chosen, beta * rejected];
     return {

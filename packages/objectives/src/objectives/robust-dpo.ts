@@ -1,3 +1,4 @@
+import { gibbs } from '../claims.js';
 import { robustLoss } from '../margin-losses.js';
 import { definePairObjective, ofMargin, pairOptions } from '../pair-objective.js';
 
@@ -16,5 +17,6 @@ export const robustDpo = definePairObjective({
   summary: 'DPO whose loss has the mean of the clean one when a known share of labels is flipped.',
   paper: 'Chowdhury et al. 2024, arXiv:2403.00409',
   options: { beta: pairOptions.beta(0.1), labelSmoothing: pairOptions.labelSmoothing(0.1) },
+  claims: ({ beta, labelSmoothing }) => ({ optimum: gibbs(beta, labelSmoothing) }),
   loss: (scores, { beta, labelSmoothing }) => ofMargin(beta, scores, (z) => robustLoss(z, labelSmoothing)),
 });

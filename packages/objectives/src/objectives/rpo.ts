@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { gibbs } from '../claims.js';
 import { modelledKl, type Sloped, squaredLoss, targetKl } from '../margin-losses.js';
 import { spreadRows } from '../numerics.js';
 import { defineObjective } from '../objective.js';
@@ -39,6 +40,7 @@ export const rpo = defineObjective({
       .default('backward-kl')
       .describe('Distance between the two margins.'),
   },
+  claims: ({ beta, eta }) => (eta > 0 ? { optimum: gibbs(beta / eta) } : {}),
   evaluate(input, { beta, eta, form }) {
     const gaps = marginsOf(input.perRow.rewards);
     const { slopes, ...evaluation } = evaluatePairs(input, {

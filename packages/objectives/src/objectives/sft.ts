@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { dataDistribution } from '../claims.js';
 import { nll } from '../nll.js';
 import { rowLengths, rowSums, spreadRows, total } from '../numerics.js';
 import { defineObjective } from '../objective.js';
@@ -27,6 +28,8 @@ export const sft = defineObjective({
       .default('tokens')
       .describe('Mean over all completion tokens of the step, mean of row means, or mean of row sums.'),
   },
+  // Row means weigh a completion by its length: no distribution of theirs in general.
+  claims: ({ reduction }) => (reduction === 'rows' ? {} : { optimum: dataDistribution }),
   evaluate(input, { reduction }) {
     const { policy, totals } = input;
     const { loss, slopes } = nll(input, policy.logprobs, reduction, { tokens: totals.scoredTokens, rows: totals.rows });

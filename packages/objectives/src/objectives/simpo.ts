@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { lengthSoftmaxOfRewards } from '../claims.js';
 import { hingeLoss, logisticLoss } from '../margin-losses.js';
 import { defineObjective } from '../objective.js';
 import {
@@ -37,6 +38,11 @@ export const simpo = defineObjective({
     nllWeight: referenceFreeOptions.nllWeight(0),
     nllReduction: referenceFreeOptions.nllReduction(),
   },
+  claims: ({ beta, gammaBetaRatio, loss, labelSmoothing, nllWeight }) =>
+    gammaBetaRatio === 0 && loss === 'logistic' && labelSmoothing === 0 && nllWeight === 0
+      ? { optimum: lengthSoftmaxOfRewards(beta) }
+      : {},
+  claimedAt: [{ gammaBetaRatio: 0 }],
   evaluate(input, { beta, gammaBetaRatio, loss, labelSmoothing, ...likelihood }) {
     const scores = sequenceScores(input, input.policy.logprobs, true);
     const pairs = scoredPairs(scores, shapedRewards(scores, { alpha: 0, beta }), {

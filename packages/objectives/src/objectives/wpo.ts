@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { gibbs } from '../claims.js';
 import { confidenceNeeds, confidenceWeights, weighPairs } from '../confidence-weighted.js';
 import { defineObjective } from '../objective.js';
 import { pairOptions } from '../pair-objective.js';
@@ -28,6 +29,7 @@ export const wpo = defineObjective({
     labelSmoothing: pairOptions.labelSmoothing(),
     maxWeight: z.number().min(0).default(0).describe("Upper bound of a pair's weight; 0: none."),
   },
+  claims: ({ beta, labelSmoothing }) => (labelSmoothing === 0 ? { optimum: gibbs(beta) } : {}),
   evaluate: (input, { maxWeight, ...options }) =>
     weighPairs(dpo.evaluate(input, options), confidenceWeights(input, maxWeight), input),
 });
