@@ -1,4 +1,4 @@
-import { alphaDivergence } from './divergences/alpha.js';
+import { familyDivergences } from './distillation/families.js';
 import type { Divergence } from './divergences/divergence.js';
 import { forwardKl } from './divergences/forward-kl.js';
 import { halfChi2PlusKl } from './divergences/half-chi2-plus-kl.js';
@@ -91,7 +91,7 @@ const rules: Readonly<Record<string, Rule>> = {
   squaredHellinger: exactly(squaredHellinger),
   totalVariation: exactly(totalVariation),
 };
-const families: Readonly<Record<string, (parameter: number) => Divergence>> = { alpha: alphaDivergence };
+const families: Readonly<Record<string, (parameter: number) => Divergence>> = familyDivergences;
 
 function ruleOf(name: string): Rule {
   const [, family = '', parameter = ''] = /^(\w+)\((.+)\)$/.exec(name) ?? [];

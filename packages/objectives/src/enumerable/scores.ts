@@ -10,7 +10,7 @@ import {
   squaredHellinger,
   totalVariation,
 } from '../divergences/index.js';
-import type { Cotangents, ScoreName, Scores } from '../input.js';
+import { type Cotangents, type ScoreName, type Scores, scoreFamilies } from '../input.js';
 import type { Grid } from '../numerics.js';
 import { type TablePolicy, tokenLogprobs } from './policy.js';
 import type { SequenceSpace } from './space.js';
@@ -98,9 +98,13 @@ function ofDivergence(divergence: Divergence): Rule {
 /** The rule of a score's name, if the enumerable model has one: a name of its own, or a family with its number. */
 function ruleNamed(name: ScoreName): Rule | undefined {
   const [, family = '', parameter] = /^(\w+)\((.+)\)$/.exec(name) ?? [];
-  const ofFamily = Object.entries(familyDivergences).find(([known]) => known === family)?.[1];
-  const divergence = ofFamily ? ofFamily(Number(parameter)) : divergences[name];
+  if (isFamily(family)) return ofDivergence(familyDivergences[family](Number(parameter)));
+  const divergence = divergences[name];
   return divergence ? ofDivergence(divergence) : ofPolicy[name];
+}
+
+function isFamily(name: string): name is (typeof scoreFamilies)[number] {
+  return scoreFamilies.some((family) => family === name);
 }
 
 /** Whether the enumerable model can give a score. */

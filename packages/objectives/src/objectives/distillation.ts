@@ -72,7 +72,8 @@ export const distillation = defineObjective({
   },
   // Student and teacher agree.
   atReference: () => 0,
-  claims: () => ({ optimum: { formula: 'π_ref', logprobs: ({ reference }) => reference } }),
+  claims: (options) =>
+    bringsBack(options) ? { optimum: { formula: 'π_ref', logprobs: ({ reference }) => reference } } : {},
   evaluate(input, { aggregation, ...options }) {
     const { completionMask, policy } = input;
     const means = aggregator(input, { aggregation });
@@ -94,6 +95,18 @@ export const distillation = defineObjective({
     };
   },
 });
+
+/**
+ * Whether a token that the student has left out is brought back, so that there is nowhere to rest but at the teacher: the
+ * gradient there falls no faster than a power of p below 1. Under the others it falls as p log p or p: one that is nearly
+ * gone stays gone. Total variation has no slope that fades near the teacher.
+ */
+function bringsBack({ divergence, beta, alpha, forwardWeight }: Parameters): boolean {
+  if (divergence === 'jsd') return beta === 0;
+  if (divergence === 'alpha') return alpha > 0;
+  if (divergence === 'balanced-kl') return forwardWeight > 0;
+  return divergence === 'forward-kl' || divergence === 'neyman-chi2' || divergence === 'squared-hellinger';
+}
 
 function scoresOf({
   divergence,
