@@ -1,6 +1,6 @@
 import { spawnSync } from 'node:child_process';
 import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { objectives } from '@kelpie/objectives';
@@ -229,6 +229,17 @@ describe('train', () => {
     expect(model).toMatchObject({ code: 2, err: expect.stringContaining('none of a run') });
     const absent = await kelpie([...dpoArgv(at('begun')), '--resume', '--max-steps', '1']);
     expect(absent).toMatchObject({ code: 0, err: expect.stringContaining('no checkpoint in ROOT/begun: beginning\n') });
+  });
+
+  it('leaves a folder alone that another process trains in', async () => {
+    mkdirSync(at('busy'));
+    writeFileSync(at('busy', 'run.lock'), JSON.stringify({ pid: process.pid, host: hostname() }));
+    for (const flags of [[], ['--resume'], ['--dry-run']]) {
+      expect(await kelpie([...dpoArgv(at('busy')), ...flags])).toMatchObject({
+        code: 2,
+        err: `error: process ${process.pid} is running in this folder: wait for it, or choose another folder (folder \`ROOT/busy\`, pid ${process.pid})\n`,
+      });
+    }
   });
 
   it('takes a config without weights for a slip of the flag', async () => {

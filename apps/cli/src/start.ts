@@ -2,7 +2,7 @@ import { existsSync, readdirSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { isDivergence, type Objective } from '@kelpie/objectives';
 import type { LoraOptions, OpenOptions } from '@kelpie/policy';
-import { requireResumable } from '@kelpie/runner';
+import { requireResumable, requireUnlocked } from '@kelpie/runner';
 import { calledOf } from './config/entry.js';
 import type { Resolved } from './config/resolve.js';
 import type { RunConfig } from './config/schema.js';
@@ -76,6 +76,7 @@ function requireWeights(model: string, called: string): void {
 function requireOut(out: string, called: string, resume: boolean): void {
   if (!existsSync(out)) return;
   if (!statSync(out).isDirectory()) throw new UsageError(`${called}: \`${out}\` is a file: name a folder`);
+  requireUnlocked(out);
   if (resume) {
     if (existsSync(join(out, 'run.json')))
       throw new UsageError(`the run in \`${out}\` is finished: its model is in \`${join(out, 'model')}\``);

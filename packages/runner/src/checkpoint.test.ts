@@ -55,10 +55,29 @@ describe('checkpoints', () => {
     expect(() => requireSameConfig(checkpoint, other)).toThrow(
       [
         'the run cannot go on from its checkpoint, which was made otherwise:',
-        '  `model`: absent in the checkpoint, "x" now',
+        '  the weights that it starts from differ',
         '  `objective`: "dpo" in the checkpoint, "ipo" now',
         '  `options.seed`: 0 in the checkpoint, 1 now',
       ].join('\n'),
+    );
+    const rows = { ...checkpoint, state: { ...checkpoint.state, config: { ...config, examples: 'a', heldout: 'b' } } };
+    expect(() => requireSameConfig(rows, { ...config, examples: 'c', heldout: 'd' })).toThrow(
+      '  the rows differ\n  the held-out rows differ\n',
+    );
+  });
+
+  it('of other measurements go on, and of another end where the learning rate is constant', async () => {
+    const checkpoint = (await findCheckpoint(place('kept'))) as Checkpoint;
+    const made = (options: object) => ({ ...checkpoint, state: { ...checkpoint.state, step: 5, config: { options } } });
+    const constant = { schedule: 'constant', evaluateEvery: 1, samplePrompts: 1, sampleTokens: 1, maxSteps: 8 };
+    const other = { schedule: 'constant', evaluateEvery: 2, samplePrompts: 0, sampleTokens: 2, maxSteps: 9 };
+    requireSameConfig(made(constant), { options: other }, { steps: 9 });
+    expect(() => requireSameConfig(made(constant), { options: { ...other, maxSteps: 4 } }, { steps: 4 })).toThrow(
+      'the checkpoint is of step 5, behind the end of a run of 4',
+    );
+    const linear = { ...constant, schedule: 'linear' };
+    expect(() => requireSameConfig(made(linear), { options: { ...linear, maxSteps: 9 } })).toThrow(
+      '`options.maxSteps`: 8 in the checkpoint, 9 now',
     );
   });
 });

@@ -115,15 +115,47 @@ export async function findCheckpoint(
   );
 }
 
-/** Refuses a checkpoint of another config; the message says what differs. */
-export function requireSameConfig({ folder, state }: Checkpoint, config: Readonly<Record<string, unknown>>): void {
-  const found = differences(state.config, config);
-  if (found.length === 0) return;
-  const list = found.map(({ key, a, b }) => `  \`${key}\`: ${show(a)} in the checkpoint, ${show(b)} now`);
-  throw new KelpieError(
-    `the run cannot go on from its checkpoint, which was made otherwise:\n${list.join('\n')}\nUse the same values, or another folder.`,
-    { code: 'config-differs', where: { folder, key: found[0]!.key } },
+/** Options that decide on what is measured and shown, not on the model. */
+const measuring = ['options.evaluateEvery', 'options.samplePrompts', 'options.sampleTokens'];
+
+/** Options that decide on nothing but the end, where the learning rate does not depend on it. */
+const ending = ['options.epochs', 'options.maxSteps'];
+
+/** What a hash in the config stands for. */
+const hashes: Readonly<Record<string, string>> = {
+  examples: 'the rows differ',
+  heldout: 'the held-out rows differ',
+  model: 'the weights that it starts from differ',
+  reference: "the reference's weights differ",
+  tokenizer: 'the tokenizer differs',
+};
+
+/** Refuses a checkpoint of another config, or behind the run's end; the message says what differs. */
+export function requireSameConfig(
+  { folder, state }: Checkpoint,
+  config: Readonly<Record<string, unknown>>,
+  { steps = Number.POSITIVE_INFINITY }: { readonly steps?: number } = {},
+): void {
+  const constant = [state.config, config].every(
+    ({ options }) => (options as { schedule?: unknown } | undefined)?.schedule === 'constant',
   );
+  const free = [...measuring, ...(constant ? ending : [])];
+  const found = differences(state.config, config).filter(({ key }) => !free.includes(key));
+  const list = found.map(({ key, a, b }) =>
+    Object.hasOwn(hashes, key) ? `  ${hashes[key]}` : `  \`${key}\`: ${show(a)} in the checkpoint, ${show(b)} now`,
+  );
+  const [first] = found;
+  if (first !== undefined) {
+    throw new KelpieError(
+      `the run cannot go on from its checkpoint, which was made otherwise:\n${list.join('\n')}\nUse the same values, or another folder.`,
+      { code: 'config-differs', where: { folder, key: first.key } },
+    );
+  }
+  if (state.step <= steps) return;
+  throw new KelpieError(`the checkpoint is of step ${state.step}, behind the end of a run of ${steps}`, {
+    code: 'config-differs',
+    where: { folder, key: 'options.maxSteps' },
+  });
 }
 
 interface Difference {

@@ -130,6 +130,30 @@ describe('the offline loop', () => {
     await expect(train('odd', { options: { learningRate: -1 } })).rejects.toMatchObject({ code: 'bad-option' });
   });
 
+  it('goes on with other measurements, and further where the learning rate is constant', async () => {
+    const whole = await train('long', { options: { ...tinyOptions, maxSteps: 8 } });
+    const { signal, logger } = stopAt(2);
+    await train('longer', { signal, loggers: [logger], options: { ...tinyOptions, maxSteps: 4 } });
+    const options = { ...tinyOptions, maxSteps: 8, evaluateEvery: 0, samplePrompts: 2, sampleTokens: 3 };
+    const { result, read } = await train('longer', { resume: true, options });
+    expect(result).toMatchObject({ stopped: false, steps: 8 });
+    expect(read('model/model.safetensors').equals(whole.read('model/model.safetensors'))).toBe(true);
+    expect(result.verdict?.samples).toHaveLength(2);
+    expect(result.verdict?.completionTokens?.before).toBeLessThanOrEqual(3);
+  });
+
+  it('refuses other rows, and warns of a warm-up that never ends', async () => {
+    const { signal, logger } = stopAt(1);
+    const options = { ...tinyOptions, warmupSteps: 6 };
+    await train('rows', { signal, loggers: [logger], options });
+    const rows = { resume: true, options, examples: tinyPairs(24, 1) };
+    await expect(train('rows', rows)).rejects.toThrow('which was made otherwise:\n  the rows differ\nUse');
+    const again = await train('warm', { options });
+    expect(again.log.of('warning').map(({ message }) => message)).toEqual([
+      'the warm-up takes 6 steps and the run has 6: the learning rate never reaches its peak',
+    ]);
+  });
+
   it('stops at the first score that is no number, and writes nothing', async () => {
     const policy = await tinyPolicy(place('model'));
     let calls = 0;

@@ -3,21 +3,21 @@ import { join } from 'node:path';
 import { type Plan, plan, type TextTokenizer } from '@kelpie/data';
 import { meanMetrics, type Objective, type ObjectiveState } from '@kelpie/objectives';
 import { KelpieError, type Policy, type SaveOptions, type ScoreName } from '@kelpie/policy';
-import { z } from 'zod';
-import { type Checkpoint, findCheckpoint, type LoopState, requireSameConfig, saveCheckpoint } from './checkpoint.js';
+import { type Checkpoint, type LoopState, saveCheckpoint } from './checkpoint.js';
 import { evaluate, isWithoutReference } from './evaluate.js';
 import { Events, type Logger } from './events.js';
 import { messageOf, writeWhole } from './files.js';
 import { jsonl, timing } from './loggers/index.js';
 import { hasMoved, livePart, movesBehind, requireMovable } from './moving-reference.js';
-import { asRead, hashExamples, readsMismatched, requireOffline } from './offline-rows.js';
+import { batching, checkpointOf, type PlannedRun, planOffline } from './offline-plan.js';
+import { readsMismatched } from './offline-rows.js';
 import { referenceScores } from './reference.js';
 import { type Example, idsOf, mismatchedTrees, type Part, partOf, type Rows } from './rows.js';
-import { openRunFolder, type RunFolder, requireNew, requireResumable } from './run-folder.js';
+import { openRunFolder, requireNew, requireResumable } from './run-folder.js';
 import { scheduleFactor } from './schedule.js';
 import { selfCheck, selfCheckError } from './self-check.js';
 import { accumulate, type Task } from './step.js';
-import { looseOptions, type TrainOptions, type TrainOptionsInput, trainOptions, withBudget } from './train-options.js';
+import type { TrainOptions, TrainOptionsInput } from './train-options.js';
 import { promptsOf, type Sample, type Snapshot, samplesOf, type Verdict, verdictOf } from './verdict.js';
 
 export interface OfflineRun {
@@ -60,18 +60,15 @@ export interface OfflineResult {
   readonly verdict?: Verdict;
 }
 
-type Budgeted = ReturnType<typeof withBudget>;
-
 /** All a run is made of, once checked. */
 interface Setup {
   readonly run: OfflineRun;
-  readonly options: Budgeted;
+  readonly options: PlannedRun['options'];
   readonly task: Task;
   readonly config: Readonly<Record<string, unknown>>;
   readonly plan: Plan;
   readonly steps: number;
   readonly events: Events;
-  readonly folder: RunFolder;
   readonly checkpoint: Checkpoint | undefined;
 }
 
@@ -87,86 +84,41 @@ export async function trainOffline(run: OfflineRun): Promise<OfflineResult> {
   };
   const { loggers = [jsonl(join(outFolder, 'metrics.jsonl')), timing(join(outFolder, 'timing.jsonl'))] } = run;
   const events = new Events([...loggers, watch]);
+  const planned = planOffline(run);
+  if (planned.options.syncReferenceEvery > 0) {
+    requireMovable(run.objective, run.objectiveOptions ?? {}, run.policy.info);
+  }
+  if (run.resume) requireResumable(outFolder);
+  else requireNew(outFolder);
+  const folder = openRunFolder(outFolder);
   try {
-    const setup = await prepare(run, events);
-    return await loop(setup).catch((error) => {
-      if (!stepped) setup.folder.giveBack();
-      throw error;
-    });
+    return await loop(await prepare(run, planned, events));
+  } catch (error) {
+    if (!stepped) folder.giveBack();
+    throw error;
   } finally {
     await events.flush();
+    folder.close();
   }
 }
 
-async function prepare(run: OfflineRun, events: Events): Promise<Setup> {
-  const { policy, objective, objectiveOptions = {}, objectiveHash, outFolder, resume = false, tokenizer } = run;
-  requireOffline(objective, objectiveOptions);
-  const needs = objective.needsOf(objectiveOptions);
-  const read = (rows: readonly Example[] = []) => asRead(rows, objective, objectiveOptions);
-  const [examples, heldout] = [read(run.examples), read(run.heldout)];
-  const parsed = trainOptions.safeParse(run.options ?? {});
-  if (!parsed.success) throw new KelpieError(z.prettifyError(parsed.error), { code: 'bad-option' });
-  const options = withBudget(parsed.data, policy.info, [...examples, ...heldout]);
-  if (options.syncReferenceEvery > 0) requireMovable(objective, objectiveOptions, policy.info);
-  const checkpoints = join(outFolder, 'checkpoints');
-  if (resume) requireResumable(outFolder);
-  else requireNew(outFolder);
-  const { maxSteps, epochs } = options;
-  const planned = plan({
-    ...batching(options),
-    examples,
-    rowsPerStep: options.batchSize,
-    epochs: maxSteps === undefined ? epochs : Infinity,
-  });
-  const strict = Object.entries(options).filter(([name]) => !looseOptions.some((loose) => loose === name));
-  const config = {
-    objective: objective.name,
-    objectiveOptions: objective.resolveOptions(objectiveOptions),
-    ...(objectiveHash !== undefined && { objectiveHash }),
-    options: Object.fromEntries(strict),
-    model: policy.info.hash,
-    reference: policy.info.referenceHash,
-    tokenizer: tokenizer?.hash ?? null,
-    examples: hashExamples(examples, needs),
-    heldout: hashExamples(heldout, needs),
-  };
-  const warnings: string[] = [];
-  const checkpoint = resume ? await findCheckpoint(checkpoints, (message) => warnings.push(message)) : undefined;
-  if (checkpoint !== undefined) requireSameConfig(checkpoint, config);
-  const steps = maxSteps ?? planned.steps;
-  const { stepsPerEpoch } = planned;
+async function prepare(run: OfflineRun, planned: PlannedRun, events: Events): Promise<Setup> {
+  const { policy, objective, objectiveOptions = {}, outFolder, resume = false } = run;
+  const { options, examples, heldout, config, steps } = planned;
+  const warnings = [...planned.warnings];
+  const checkpoint = resume ? await checkpointOf(outFolder, planned, (message) => warnings.push(message)) : undefined;
+  const { stepsPerEpoch } = planned.plan;
   const step = checkpoint?.state.step ?? 0;
-  const folder = openRunFolder(outFolder);
   const sizes = { examples: examples.length, heldout: heldout.length };
   events.emit({ type: 'start', step, resumed: checkpoint !== undefined, steps, stepsPerEpoch, ...sizes, config });
-  if (resume && checkpoint === undefined) events.warn(`no checkpoint in ${outFolder}: beginning`);
   for (const message of warnings) events.warn(message);
-  if (options.syncReferenceEvery > 0) {
-    events.warn(
-      'the reference moves: rewards and divergences are from where it then stands, and compare only in between',
-    );
-  }
   if (checkpoint !== undefined && checkpoint.state.threads !== policy.info.threads) {
     events.warn(
       `the checkpoint was made with ${checkpoint.state.threads} threads, not ${policy.info.threads}: last digits may differ`,
     );
   }
   const task = { policy, objective, objectiveOptions, temperature: options.temperature };
-  return {
-    run: { ...run, examples, heldout },
-    options,
-    task,
-    config,
-    plan: planned,
-    steps,
-    events,
-    folder,
-    checkpoint,
-  };
-}
-
-function batching({ microBatchTokens, microBatchRows, shuffle, seed }: Budgeted) {
-  return { microBatchTokens, ...(microBatchRows === undefined ? {} : { microBatchRows }), shuffle, seed };
+  return { run: { ...run, examples, heldout }, options, task, config, plan: planned.plan, steps, events, checkpoint };
 }
 
 async function loop(setup: Setup): Promise<OfflineResult> {
@@ -232,7 +184,11 @@ async function loop(setup: Setup): Promise<OfflineResult> {
     return { step, steps, stopped: true, metrics };
   }
 
-  const verdict = verdictOf(before, { metrics, samples: await sampleAt(setup, step) }, { steps });
+  const verdict = verdictOf(
+    before,
+    { metrics, samples: await sampleAt(setup, step) },
+    { steps, sampleTokens: shortest(setup) },
+  );
   await finish(setup, metrics, verdict);
   events.emit({ type: 'end', step, stopped: false, verdict });
   return { step, steps, stopped: false, metrics, verdict };
@@ -368,6 +324,12 @@ async function sampleAt({ run, options, events, task: { policy } }: Setup, step:
   });
   events.emit({ type: 'sample', step, samples });
   return samples;
+}
+
+/** Tokens that completions could have at either end: a resumed run may ask for others. */
+function shortest({ options: { sampleTokens }, checkpoint }: Setup): number {
+  const before = checkpoint?.state.config.options as { sampleTokens?: number } | undefined;
+  return Math.min(sampleTokens, before?.sampleTokens ?? sampleTokens);
 }
 
 async function update(policy: Policy, learningRate: number, step: number, parts: readonly Part[]) {

@@ -81,11 +81,26 @@ it('a run none of whose checkpoints is whole is not begun again', async () => {
   expect(readFileSync(place('spoilt/metrics.jsonl'), 'utf8')).toBe(metrics);
 });
 
+it('one run at a time has a folder', async () => {
+  const held = openRunFolder(place('held'));
+  await expect(trained(place('held'))).rejects.toMatchObject({ code: 'run-locked' });
+  await expect(trained(place('held'), { resume: true })).rejects.toMatchObject({ code: 'run-locked' });
+  held.close();
+  await trained(place('held'));
+  expect(readdirSync(place('held')).sort()).toEqual([
+    'metrics.jsonl',
+    'model',
+    'reference',
+    'run.json',
+    'timing.jsonl',
+  ]);
+});
+
 it('left-overs of a dead process go, and nothing else', () => {
   mkdirSync(place('left/reference'), { recursive: true });
   for (const name of ['.run.json.partial-0123456789ab', 'reference/.train-1.partial-0123456789ab', '.hidden'])
     writeFileSync(join(place('left'), name), '');
-  openRunFolder(place('left'));
+  openRunFolder(place('left')).close();
   expect(readdirSync(place('left'), { recursive: true }).sort()).toEqual(['.hidden', 'reference']);
 });
 

@@ -3,35 +3,55 @@ import { dirname, join, resolve } from 'node:path';
 import { KelpieError, makeFolder } from '@kelpie/policy';
 import { stepsOf } from './checkpoint.js';
 import { leftover } from './files.js';
+import { type Lock, lock, lockName } from './lock.js';
 
 /** What a run writes before its first step. */
 const early = ['metrics.jsonl', 'timing.jsonl', 'reference'];
 
 /** What a run has in its folder before its first checkpoint. */
-const own = new Set([...early, 'checkpoints']);
+const own = new Set([...early, 'checkpoints', lockName]);
 
 export interface RunFolder {
   giveBack(): void;
+  /** Lets another process have it. */
+  close(): void;
 }
 
 /**
- * Makes the folder of a run and removes what dead processes left there. `giveBack` takes away what this run has brought
+ * Makes the folder of a run, takes it for this process and removes what dead ones left there. `giveBack` takes away what this run has brought
  * and leaves what was there: for a run that fails before its first step, so that the same command can be given again.
  */
 export function openRunFolder(folder: string): RunFolder {
   const first = makeFolder(folder);
+  const held = lockOr(folder, () => removeEmpty(folder, first));
   removeLeftovers(folder);
   const before = new Set(entriesOf(folder));
   return {
     giveBack() {
       for (const name of early) if (!before.has(name)) rmSync(join(folder, name), { recursive: true, force: true });
-      if (first === undefined) return;
-      for (let at = resolve(folder); entriesOf(at).length === 0; at = dirname(at)) {
-        rmdirSync(at);
-        if (at === first) return;
-      }
+      held.release();
+      removeEmpty(folder, first);
     },
+    close: () => held.release(),
   };
+}
+
+function lockOr(folder: string, undo: () => void): Lock {
+  try {
+    return lock(folder);
+  } catch (error) {
+    undo();
+    throw error;
+  }
+}
+
+/** The folder and those above it, up to the first that was made for it. */
+function removeEmpty(folder: string, first: string | undefined): void {
+  if (first === undefined) return;
+  for (let at = resolve(folder); entriesOf(at).length === 0; at = dirname(at)) {
+    rmdirSync(at);
+    if (at === first) return;
+  }
 }
 
 /** Refuses what a new run would overwrite. */

@@ -93,7 +93,16 @@ export interface Snapshot {
 export function verdictOf(
   before: Snapshot,
   after: Snapshot,
-  { steps, shown = 3 }: { steps: number; shown?: number },
+  {
+    steps,
+    shown = 3,
+    sampleTokens = Number.POSITIVE_INFINITY,
+  }: {
+    readonly steps: number;
+    readonly shown?: number;
+    /** Tokens that a completion could have at either end, the lesser number if they differ. */
+    readonly sampleTokens?: number;
+  },
 ): Verdict {
   const change = <Key extends string>(key: Key, name: string) => {
     const [from, to] = [before.metrics[name], after.metrics[name]];
@@ -101,7 +110,15 @@ export function verdictOf(
       [K in Key]?: Change;
     };
   };
-  const sampled = before.samples.length > 0 && after.samples.length === before.samples.length;
+  const pairs = before.samples.flatMap((sample) => {
+    const again = after.samples.find(({ prompt }) => prompt === sample.prompt);
+    return again === undefined ? [] : [{ before: sample, after: again }];
+  });
+  const tokens = (end: 'before' | 'after') =>
+    meanTokens(
+      pairs.map((pair) => pair[end]),
+      sampleTokens,
+    );
   return {
     steps,
     ...change('loss', 'eval_loss'),
@@ -109,15 +126,13 @@ export function verdictOf(
     ...change('margin', 'eval_rewards/margins'),
     ...change('klExact', 'divergence/kl_exact'),
     ...change('forwardKl', 'divergence/forward_kl'),
-    ...(sampled && { completionTokens: { before: meanTokens(before.samples), after: meanTokens(after.samples) } }),
-    samples: sampled
-      ? before.samples
-          .slice(0, shown)
-          .map(({ prompt, completion }, i) => ({ prompt, before: completion, after: after.samples[i]!.completion }))
-      : [],
+    ...(pairs.length > 0 && { completionTokens: { before: tokens('before'), after: tokens('after') } }),
+    samples: pairs
+      .slice(0, shown)
+      .map((pair) => ({ prompt: pair.before.prompt, before: pair.before.completion, after: pair.after.completion })),
   };
 }
 
-function meanTokens(samples: readonly Sample[]): number {
-  return samples.reduce((sum, { tokens }) => sum + tokens, 0) / samples.length;
+function meanTokens(samples: readonly Sample[], most: number): number {
+  return samples.reduce((sum, { tokens }) => sum + Math.min(tokens, most), 0) / samples.length;
 }
