@@ -1,4 +1,4 @@
-export { minimizeKinked, shortestAround, shortestCombination } from './kinks.js';
+export { minimizeKinked, shortestCombination, slide } from './kinks.js';
 export {
   bestOfN,
   type FrontierPoint,

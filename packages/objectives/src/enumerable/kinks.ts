@@ -43,12 +43,26 @@ export function minimizeKinked(
 }
 
 /**
- * The shortest convex combination of a field around a point: 0 where a field that jumps is at rest between its pieces, in
- * the sense of Filippov 1960.
+ * Slides along the jumps of a field to where it is at rest between its pieces: where the shortest convex combination of
+ * what it is nearby is zero. Filippov 1960. `residual` is the size of that combination.
  */
-export function shortestAround(field: (point: Vector) => Vector, point: Vector, radius: number): Vector {
-  const random = seeded(point.length);
-  return shortestCombination(Array.from({ length: 20 * point.length }, () => field(nearby(point, radius, random))));
+export function slide(
+  field: (point: Vector) => Vector,
+  start: Vector,
+  { radius = 1e-2, steps = 400, tolerance = 1e-6 } = {},
+): Solution {
+  const random = seeded(start.length);
+  const around = (at: Vector) =>
+    shortestCombination([field(at), ...Array.from({ length: 3 * at.length }, () => field(nearby(at, radius, random)))]);
+  let point: Vector = Float64Array.from(start);
+  let least: Vector = around(point);
+  let taken = 0;
+  for (; taken < steps && norm(least) > tolerance; taken++) {
+    const step = Math.max(1, radius / norm(least));
+    point = point.map((x, i) => x - step * least[i]!);
+    least = around(point);
+  }
+  return { point, gradient: least, residual: norm(least), steps: taken };
 }
 
 /** Uniform in a ball. */

@@ -17,8 +17,10 @@ export interface Population {
   readonly rows: Int32Array;
   /** [units]: probability of each unit. */
   readonly weights: Float64Array;
-  /** [rows]: 1 desirable, 0 undesirable. */
-  readonly labels: Uint8Array;
+  /** [rows]: 1 desirable, 0 undesirable; absent where rows have no sides. */
+  readonly labels?: Uint8Array;
+  /** [rows]: place in its group's ranking, 0 the best; absent where groups are not ranked. */
+  readonly ranks?: Int32Array;
 }
 
 export interface PopulationOptions {
@@ -26,6 +28,8 @@ export interface PopulationOptions {
   readonly sampling?: Float64Array;
   /** Share of preferences turned round. */
   readonly labelNoise?: number;
+  /** Groups come in every order, as a judge ranks them: the best first, each drawn before the rest. Plackett 1975. */
+  readonly rankedGroups?: boolean;
 }
 
 /**
@@ -35,7 +39,7 @@ export interface PopulationOptions {
 export function populationOf(
   kind: RowKind,
   world: EnumerableWorld,
-  { sampling = world.sampling, labelNoise = 0 }: PopulationOptions = {},
+  { sampling = world.sampling, labelNoise = 0, rankedGroups = false }: PopulationOptions = {},
 ): Population {
   const { rewards } = world;
   const mass = sampling.map(Math.exp);
@@ -64,7 +68,9 @@ export function populationOf(
       );
     }
     case 'groups':
-      return population(groupsOf(all, unitRows.groups, mass));
+      return rankedGroups
+        ? rankings(all, unitRows.groups, mass, rewards)
+        : population(groupsOf(all, unitRows.groups, mass));
   }
 }
 
@@ -73,14 +79,26 @@ interface Unit {
   readonly weight: number;
 }
 
-function population(units: readonly Unit[], label: (row: number) => number = () => 1): Population {
+function population(units: readonly Unit[], label?: (row: number) => number): Population {
   const rows = Int32Array.from(units.flatMap((unit) => unit.rows));
   const sum = units.reduce((so, { weight }) => so + weight, 0);
   return {
     rows,
     weights: Float64Array.from(units, ({ weight }) => weight / sum),
-    labels: Uint8Array.from(rows, (_, row) => label(row)),
+    ...(label && { labels: Uint8Array.from(rows, (_, row) => label(row)) }),
   };
+}
+
+/** Draws in every order, times the probability that they are ranked so. */
+function rankings(all: readonly number[], size: number, mass: Float64Array, rewards: Float64Array): Population {
+  const extend = (rows: readonly number[], weight: number): Unit[] => {
+    if (rows.length < size) return all.flatMap((i) => extend([...rows, i], weight * mass[i]!));
+    const appeal = rows.map((row) => Math.exp(rewards[row]!));
+    const order = appeal.reduce((p, own, at) => p * (own / appeal.slice(at).reduce((sum, x) => sum + x, 0)), 1);
+    return [{ rows, weight: weight * order }];
+  };
+  const ranked = population(extend([], 1));
+  return { ...ranked, ranks: Int32Array.from(ranked.rows, (_, row) => row % size) };
 }
 
 /** Draws with repetition, their order left aside: each multiset once, with the number of its orders in its weight. */
@@ -140,7 +158,11 @@ export function expectedObjective(setting: Setting): ExpectedObjective {
   const onPolicy = isOnPolicy(setting);
   const draw = (frozen: TablePolicy): Drawn => {
     const sampling = onPolicy ? sequenceLogprobs(frozen) : world.sampling;
-    const all = populationOf(objective.rows, world, { sampling, ...(labelNoise !== undefined && { labelNoise }) });
+    const all = populationOf(objective.rows, world, {
+      sampling,
+      rankedGroups: objective.needsOf(options).perRow?.includes('ranks') ?? false,
+      ...(labelNoise !== undefined && { labelNoise }),
+    });
     const taken = objective.separable ? all : repeated(all, unitRows[objective.rows]);
     return { ...taken, constants: constantsOf(setting, taken) };
   };
@@ -180,7 +202,7 @@ export function expectedObjective(setting: Setting): ExpectedObjective {
 const STEP = 64;
 
 /** Each unit about as often as `STEP` times its weight, in an order that is not that of the completions. */
-function repeated({ rows, weights, labels }: Population, size: number): Population {
+function repeated({ rows, weights, labels, ranks }: Population, size: number): Population {
   let carried = 0;
   const units = [...weights].flatMap((weight, unit) => {
     const due = carried + weight * STEP;
@@ -192,13 +214,17 @@ function repeated({ rows, weights, labels }: Population, size: number): Populati
     units.flatMap((unit) => Array.from({ length: size }, (_, offset) => values[unit * size + offset]!));
   return {
     rows: Int32Array.from(take(rows)),
-    labels: Uint8Array.from(take(labels)),
+    ...(labels && { labels: Uint8Array.from(take(labels)) }),
+    ...(ranks && { ranks: Int32Array.from(take(ranks)) }),
     weights: new Float64Array(units.length).fill(1 / units.length),
   };
 }
 
 /** The rows of a population as an objective reads them, but for what moves with the policy. */
-function constantsOf({ objective, options, world, seed = 1 }: Setting, { rows, labels }: Population): ObjectiveInput {
+function constantsOf(
+  { objective, options, world, seed = 1 }: Setting,
+  { rows, labels, ranks }: Population,
+): ObjectiveInput {
   const needs = objective.needsOf(options);
   const { space, referencePolicy, rewards } = world;
   const units = rows.length / unitRows[objective.rows];
@@ -214,7 +240,7 @@ function constantsOf({ objective, options, world, seed = 1 }: Setting, { rows, l
     ...drawn,
     ...gridOf(space, rows),
     reference: scoresOf(referencePolicy, rows, needs.reference),
-    perRow: { ...drawn.perRow, labels, rewards: perRow },
+    perRow: { ...drawn.perRow, ...(labels && { labels }), ...(ranks && { ranks }), rewards: perRow },
     perToken: {
       ...drawn.perToken,
       advantages: perToken,

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { gibbs, lengthGibbs } from '../claims.js';
 import { divisor, rowDifferences, rowLengths, spreadRows, total } from '../numerics.js';
 import { defineObjective } from '../objective.js';
 import { entropyMetric } from '../pairs.js';
@@ -33,6 +34,7 @@ export const plackettLuce = defineObjective({
       .default('strict')
       .describe("Tied items stay out of each other's pool, or stand in it."),
   },
+  claims: ({ beta, score }) => ({ optimum: score === 'sum' ? gibbs(beta) : lengthGibbs(beta) }),
   evaluate(input, { beta, score, topK, ties }) {
     const lengths = rowLengths(input);
     const factors = lengths.map((length) => (score === 'mean' ? beta / divisor(length) : beta));
