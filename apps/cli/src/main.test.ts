@@ -676,7 +676,7 @@ describe('the command line', () => {
         --heldout <file...>         rows to evaluate on, in place of a share of the
                                     data
         --format <name>             how the rows are laid out (implicit-prompt,
-                                    messages, messages-pairs, pairs,
+                                    labelled, messages, messages-pairs, pairs,
                                     prompt-completion, text; default: found by their
                                     columns)
         --columns <name=column...>  columns under other names: prompt=question
@@ -739,6 +739,11 @@ describe('the command line', () => {
         --eps <n>                   AdamW's epsilon (default: 1e-8)
         --max-grad-norm <n>         the gradient is clipped to this global L2 norm; 0:
                                     never (default: 1)
+        --sync-reference-every <n>  steps between moves of the reference towards the
+                                    policy, as in TR-DPO; 0: it stands still (default:
+                                    0)
+        --reference-mixture <n>     the policy's share of the reference after such a
+                                    move; 1 makes it the policy (default: 0.6)
         --temperature <n>           divides the logits before any score is taken
                                     (default: 1)
         --no-entropy                turns off: logs the entropy of the next-token

@@ -7,9 +7,9 @@ import { addGenerate } from './commands/generate.js';
 import { addObjectives } from './commands/objectives.js';
 import { addScore } from './commands/score.js';
 import { addTrain, withObjective } from './commands/train.js';
-import type { Context } from './context.js';
 import { quoted } from './config/entry.js';
 import { configReader } from './config/read.js';
+import type { Context } from './context.js';
 import { exitCodes, report, UsageError } from './exit.js';
 import { optionHelp } from './flags.js';
 import { type Io, Terminal } from './print.js';
@@ -22,8 +22,8 @@ export async function run(argv: readonly string[], io: Io): Promise<number> {
     terminal,
     io,
     argv: argv.filter((argument) => argument !== '--debug'),
-    leaveWith: (other) => {
     readConfig: configReader(),
+    leaveWith: (other) => {
       code = other;
     },
   };
