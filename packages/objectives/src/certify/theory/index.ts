@@ -1,6 +1,7 @@
 import { bestOfNBounds } from './best-of-n.js';
 import type { NamedCheck } from './check.js';
 import { klEstimatorsDescend, klEstimatorsInRewards } from './estimators.js';
+import { correlationBoundHolds, faithfulOccupancy, publishedOccupancy } from './occupancy.js';
 import { bestOnItsOwn, firstOrder } from './optima.js';
 
 export type { NamedCheck, TheoryCheck } from './check.js';
@@ -12,4 +13,7 @@ export const theoryChecks: readonly NamedCheck[] = [
   bestOfNBounds,
   klEstimatorsDescend,
   klEstimatorsInRewards,
+  correlationBoundHolds,
+  publishedOccupancy,
+  faithfulOccupancy,
 ];
