@@ -45,6 +45,7 @@ export {
   type ObjectiveDefinition,
 } from './objective.js';
 export * from './objectives/index.js';
+export * from './occupancy/index.js';
 export type { OptionInfo } from './options.js';
 export {
   type Average,
