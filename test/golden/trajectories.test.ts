@@ -22,7 +22,7 @@ const place = (name: string) => ({
 });
 
 describeShared('recorded runs of TRL', () => {
-  test.each(['opt-accumulate-4x1', 'lora-qv-base-reference', 'kto-weights', 'orpo', 'fdpo-alpha-1.5'])(
+  test.each(['opt-accumulate-4x1', 'lora-dora', 'dpo-sync-ref', 'kto-weights', 'orpo', 'fdpo-alpha-1.5'])(
     '%s, step by step',
     async (name) => {
       const comparison = await replay(load(name), place(name));
@@ -75,12 +75,10 @@ describe('reading a recorded run', () => {
   });
 
   test('what is known and not written waits, by name', () => {
-    const dora = { r: 1, alpha: 1, target: [], rslora: false, dora: true, reference: '', initial: '', final: '' };
     const options = (changes: object) => ({ ...run(), options: { ...run().options, ...changes } });
     const messages = [
       options({ packing: true }),
       { ...run(), algorithm: 'rloo' },
-      { ...run(), adapter: dora },
       { ...run(), optimizer: { ...run().optimizer, schedule: 'polynomial' } },
     ].map((json) => {
       try {
@@ -92,7 +90,6 @@ describe('reading a recorded run', () => {
     expect(messages).toEqual([
       'packing does not exist yet',
       'the objective of `rloo` does not exist yet',
-      'DoRA does not exist yet',
       'schedule polynomial does not exist yet',
     ]);
   });

@@ -19,6 +19,7 @@ const trees = [row(randomIds(random, 11)), row(randomIds(random, 5), 2)];
 const loras = [
   { rank: 3, alpha: 5, targetModules: 'all-linear' },
   { rank: 4, alpha: 2, rslora: true, targetModules: 'all-linear' },
+  { rank: 2, alpha: 4, dora: true, targetModules: 'all-linear' },
 ] as const;
 
 const cases = tinyModels

@@ -116,6 +116,80 @@ test('fresh LoRA is its base; the kept reference stays the start', async () => {
   expect(lora.info.trainedParameters).toBeLessThan(base.info.parameters);
 });
 
+describe('DoRA', () => {
+  const lora = { rank: 2, alpha: 4, dora: true, targetModules: 'all-linear' } as const;
+  const request = { trees: [pair], scores: ['logprobs'] } as const;
+  const magnitudes = (names: Iterable<string>) => [...names].filter((name) => name.endsWith('.lora_magnitude_vector'));
+
+  test('fresh, it is its base to the last bit; magnitudes are trained, saved and restored', async () => {
+    const file = join(folder, 'dora.safetensors');
+    await using base = await Engine.open(init());
+    await using policy = await Engine.open({ ...init(), lora, keepReference: true });
+    expect((await policy.score(request)).logprobs).toEqual((await base.score(request)).logprobs);
+    const start = await policy.score({ ...request, of: 'reference' });
+    await train(policy, 3);
+    expect(await policy.score({ ...request, of: 'reference' })).toEqual(start);
+    await policy.saveState(file);
+    const saved = await tensorsOf(file);
+    const trained = magnitudes(saved.keys()).filter((name) => name.startsWith('trained/'));
+    expect(trained).toHaveLength(14);
+    expect([...saved.keys()].some((name) => name.includes('lora_norm'))).toBe(false);
+    const rest = await train(policy, 2);
+    await using resumed = await Engine.open({ ...init(), lora });
+    await resumed.restoreState(file);
+    expect(await train(resumed, 2)).toEqual(rest);
+  });
+
+  test('the gradient of a magnitude is its difference', async () => {
+    const file = join(folder, 'dora-magnitudes.safetensors');
+    await using policy = await Engine.open({ ...init(), lora, dtype: 'float64' });
+    await train(policy, 2);
+    const { scores, pullback } = await policy.vjp(request);
+    await pullback({ logprobs: Float64Array.from(scores.completionMask) });
+    const gradients = await policy.gradients();
+    const name = magnitudes(gradients.keys())[3]!;
+    await policy.saveState(file);
+    const source = await readSafetensors(file);
+    const { offset } = placeOf(await readFile(file), `trained/${name}`);
+    const value = (await source.readFloat64(`trained/${name}`))[1]!;
+    const lossAt = async (moved: number) => {
+      const bytes = await readFile(file);
+      bytes.writeDoubleLE(moved, offset + 8);
+      const other = join(folder, 'dora-moved.safetensors');
+      await writeFile(other, bytes);
+      await policy.restoreState(other);
+      return (await policy.score(request)).logprobs!.reduce((a, b) => a + b, 0);
+    };
+    const step = 1e-5;
+    const difference = ((await lossAt(value + step)) - (await lossAt(value - step))) / (2 * step);
+    expect(gradients.get(name)!.data[1]).toBeCloseTo(difference, 7);
+    expect(Math.abs(difference)).toBeGreaterThan(1e-4);
+  });
+
+  test('a reference that moves divides by norms of its own', async () => {
+    await using policy = await Engine.open({ ...init(), lora, keepReference: 'moving' });
+    await train(policy, 3);
+    await policy.updateReference(1);
+    expect((await policy.score({ ...request, of: 'reference' })).logprobs).toEqual(
+      (await policy.score(request)).logprobs,
+    );
+    await train(policy, 1);
+    expect((await policy.score({ ...request, of: 'reference' })).logprobs).not.toEqual(
+      (await policy.score(request)).logprobs,
+    );
+  });
+});
+
+/** Where a tensor's numbers begin in a file. */
+function placeOf(bytes: Buffer, name: string): { readonly offset: number } {
+  const length = Number(bytes.readBigUInt64LE());
+  const header = JSON.parse(bytes.toString('utf8', 8, 8 + length)) as Record<
+    string,
+    { data_offsets: [number, number] }
+  >;
+  return { offset: 8 + length + header[name]!.data_offsets[0] };
+}
+
 describe('a reference that moves', () => {
   const request = { trees: [pair], scores: ['logprobs'] } as const;
   const lora = { rank: 2, alpha: 4, targetModules: 'all-linear' } as const;

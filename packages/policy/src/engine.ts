@@ -52,7 +52,9 @@ export class Engine implements Policy {
 
   static async open(options: OpenOptions): Promise<Engine> {
     const dtype = options.dtype ?? 'float32';
-    return new Engine(await openModel(options, dtype), options, dtype);
+    const engine = new Engine(await openModel(options, dtype), options, dtype);
+    await engine.#updateNorms();
+    return engine;
   }
 
   private constructor(
@@ -203,6 +205,7 @@ export class Engine implements Policy {
     const gradientScale = maxGradNorm > 0 ? Math.min(1, maxGradNorm / (gradNorm + 1e-6)) : 1;
     const { stepsDone } = optimizer;
     this.#training.adamw(optimizer.decays, { ...options, learningRate, gradientScale, stepsDone });
+    await this.#passes.updateNorms(this.#opened.weights);
     optimizer.stepsDone++;
     this.#updated = true;
     return { gradNorm };
@@ -230,6 +233,7 @@ export class Engine implements Policy {
     }
     for (const [name, { data }] of this.#moving) mix(data, this.#opened.weights.get(name)!.data, mixture);
     this.#moved = true;
+    await this.#updateNorms();
   }
 
   async gradients(): Promise<Map<string, { shape: readonly number[]; data: Float64Array }>> {
@@ -268,6 +272,12 @@ export class Engine implements Policy {
     this.#moved = state.referenceMoved;
     if (this.#gradients !== undefined) clear(this.#gradients);
     this.#updated = state.updated;
+    await this.#updateNorms();
+  }
+
+  async #updateNorms(): Promise<void> {
+    await this.#passes.updateNorms(this.#opened.weights);
+    if (this.#reference?.adapter) await this.#passes.updateNorms(this.#reference.weights);
   }
 
   async dispose(): Promise<void> {

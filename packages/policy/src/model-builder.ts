@@ -124,11 +124,20 @@ export class ModelBuilder {
   linear(x: Value, module: string, { transposed = false }: { transposed?: boolean } = {}): Value {
     const { g } = this;
     const y = g.matmul(x, this.parameter(`${module}.weight`), { transB: !transposed });
-    const biased = this.hasParameter(`${module}.bias`) ? g.add(y, this.parameter(`${module}.bias`)) : y;
+    const biased = (value: Value) =>
+      this.hasParameter(`${module}.bias`) ? g.add(value, this.parameter(`${module}.bias`)) : value;
     const lora = this.#lora.get(module);
-    return lora === undefined
-      ? biased
-      : g.add(biased, this.#lowRank(x, module, lora, x.shape.at(-1)!, y.shape.at(-1)!));
+    if (lora === undefined) return biased(y);
+    const outFeatures = y.shape.at(-1)!;
+    const update = this.#lowRank(x, module, lora, x.shape.at(-1)!, outFeatures);
+    return lora.dora ? biased(this.#rescaled(g.add(y, update), module, outFeatures)) : g.add(biased(y), update);
+  }
+
+  /** DoRA: each output times magnitude / norm of its row of W + scaling B A; the norms come in, without a gradient. */
+  #rescaled(y: Value, module: string, outFeatures: Dim): Value {
+    const { g } = this;
+    const magnitude = g.input(loraMagnitude(module), g.dtype, [outFeatures]);
+    return g.mul(y, g.div(magnitude, g.input(loraNorm(module), g.dtype, [outFeatures])));
   }
 
   #lowRank(x: Value, module: string, { rank, scaling }: LoraModule, inFeatures: Dim, outFeatures: Dim): Value {
@@ -290,6 +299,9 @@ export class ModelBuilder {
 
 export const loraA = (module: string): string => `${module}.lora_A.weight`;
 export const loraB = (module: string): string => `${module}.lora_B.weight`;
+export const loraMagnitude = (module: string): string => `${module}.lora_magnitude_vector`;
+/** Of the rows of W + scaling B A: computed anew after every update, never trained or saved. */
+export const loraNorm = (module: string): string => `${module}.lora_norm`;
 
 /** Formulas: files/activations.ts. */
 type Formula = (g: Builder, x: Value) => Value;

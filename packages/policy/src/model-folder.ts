@@ -10,8 +10,9 @@ import { type RawConfig, readConfig } from './files/config.js';
 import type { PeftConfig } from './files/peft.js';
 import { writeSafetensors } from './files/safetensors-write.js';
 import { initialLora, loraModules, mergeLora, peftConfigOf } from './lora.js';
-import { loraA, loraB, ModelBuilder } from './model-builder.js';
+import { loraA, loraB, loraMagnitude, loraNorm, ModelBuilder } from './model-builder.js';
 import type { LoraModule, Weights } from './parameters.js';
+import { Passes } from './passes.js';
 import type { OpenOptions, SaveOptions } from './types.js';
 import { type Arithmetic, initialWeights, loadWeights } from './weights.js';
 
@@ -89,7 +90,9 @@ export async function openModel(options: OpenOptions, dtype: Arithmetic): Promis
     const peft = peftConfigOf(options.lora, model, options.model);
     const modules = loraModules(peft, model);
     const fresh = initialLora(modules, model, dtype, options.lora.seed ?? 0);
-    return { ...base, ...withAdapter(weights, modules, fresh), peft, freshAdapter: true };
+    const adapted = withAdapter(weights, modules, fresh);
+    await startMagnitudes(adapted, model, dtype);
+    return { ...base, ...adapted, peft, freshAdapter: true };
   }
   return { ...base, lora: [], freshAdapter: false, trained: model.parameters.map(({ name }) => name) };
 }
@@ -129,8 +132,26 @@ function withAdapter(
   return {
     lora,
     weights: new Map([...weights, ...adapter]),
-    trained: lora.flatMap(({ module }) => [loraA(module), loraB(module)]),
+    trained: lora.flatMap(({ module, dora }) => [
+      loraA(module),
+      loraB(module),
+      ...(dora ? [loraMagnitude(module)] : []),
+    ]),
   };
+}
+
+/** DoRA begins at the norms that its graph divides by, to the last bit: then the policy is its base. */
+async function startMagnitudes(
+  { lora, weights }: Pick<OpenedModel, 'lora' | 'weights'>,
+  model: Model,
+  dtype: Arithmetic,
+): Promise<void> {
+  const passes = new Passes({ model, dtype, lora, trained: [], threads: 1 });
+  const started: Weights = new Map(weights);
+  await passes.updateNorms(started);
+  for (const { module, dora } of lora)
+    if (dora) weights.get(loraMagnitude(module))!.data.set(started.get(loraNorm(module))!.data);
+  await passes.sessions.dispose();
 }
 
 function configure(raw: RawConfig): { architecture: Architecture } & ReturnType<Architecture['configure']> {

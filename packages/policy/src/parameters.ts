@@ -19,6 +19,8 @@ export interface LoraModule {
   readonly module: string;
   readonly rank: number;
   readonly scaling: number;
+  /** DoRA: rows of W + scaling B A are brought to trained magnitudes. */
+  readonly dora: boolean;
 }
 
 export type FloatArray = Float32Array | Float64Array;

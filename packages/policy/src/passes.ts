@@ -1,5 +1,6 @@
 import { cut, differentiate, type Graph, type Halves } from '@kelpie/onnx';
 import type { Model } from './architecture.js';
+import { normGraph } from './dora.js';
 import type { Layout } from './layout.js';
 import { type Lookup, type Mode, ModelBuilder } from './model-builder.js';
 import type { FloatArray, LoraModule, Weights } from './parameters.js';
@@ -110,6 +111,17 @@ export class Passes {
   #builder(mode: Mode, adapter: boolean, name: string): ModelBuilder {
     const { model, dtype, lora } = this.#options;
     return new ModelBuilder({ parameters: model.parameters, mode, dtype, lora: adapter ? lora : [], name });
+  }
+
+  /** Brings the norms of DoRA's modules, which stand among the weights, up to date with them. */
+  async updateNorms(weights: Weights): Promise<void> {
+    const { model, dtype, lora } = this.#options;
+    if (!lora.some(({ dora }) => dora)) return;
+    const session = await this.sessions.get('dora/norms', () => normGraph({ model, lora, dtype }));
+    const outputs = await session.run(this.#feeds(session, weights, []));
+    for (const [name, tensor] of Object.entries(outputs)) {
+      weights.set(name, { shape: tensor.dims, data: floats(tensor) });
+    }
   }
 
   // --- heads -------------------------------------------------------------------------------------------------------

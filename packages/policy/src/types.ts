@@ -126,6 +126,8 @@ export interface LoraOptions {
   readonly alpha: number;
   /** alpha / sqrt(rank) instead of alpha / rank. */
   readonly rslora?: boolean;
+  /** DoRA: magnitudes of the adapted rows are trained apart from their directions. */
+  readonly dora?: boolean;
   /** Module name endings (`q_proj`), or `all-linear` (every linear layer but the head). */
   readonly targetModules: readonly string[] | 'all-linear';
   readonly seed?: number;

@@ -2,12 +2,13 @@ import type { AdamWOptions } from '@kelpie/policy';
 import { asRead, type Example, type ScheduleName } from '@kelpie/runner';
 import { type Convention, conventionOf } from './conventions.js';
 import { examplesOf } from './examples.js';
-import { Fields, NotYet } from './fields.js';
+import { Fields } from './fields.js';
 
 export interface Adapter {
   readonly rank: number;
   readonly alpha: number;
   readonly rslora: boolean;
+  readonly dora: boolean;
   readonly reference: 'initial adapter' | 'base model';
   readonly initial: string;
   readonly final: string;
@@ -124,13 +125,13 @@ function readOptimizer(options: Fields): Pick<Trajectory, 'optimizer' | 'groups'
 }
 
 function readAdapter(adapter: Fields): Adapter {
-  if (adapter.boolean('dora')) throw new NotYet('DoRA does not exist yet');
   // Which modules they are is in the adapter's own config, and in the names of `final`.
   adapter.unused('target');
   const read = {
     rank: adapter.number('r'),
     alpha: adapter.number('alpha'),
     rslora: adapter.boolean('rslora'),
+    dora: adapter.boolean('dora'),
     reference: adapter.choice('reference', ['initial adapter', 'base model']),
     initial: adapter.string('initial'),
     final: adapter.string('final'),

@@ -16,6 +16,8 @@ export interface PeftConfig {
   readonly alphaPattern: Readonly<Record<string, number>>;
   /** Scaling alpha / sqrt(r) instead of alpha / r. */
   readonly useRslora: boolean;
+  /** Trained magnitudes beside the directions. */
+  readonly useDora: boolean;
   readonly fanInFanOut: boolean;
   readonly taskType?: string;
   readonly baseModelNameOrPath?: string;
@@ -34,6 +36,7 @@ const schema = z.looseObject({
   rank_pattern: z.record(z.string(), count).nullish(),
   alpha_pattern: z.record(z.string(), z.number().positive()).nullish(),
   use_rslora: z.boolean().default(false),
+  use_dora: z.boolean().default(false),
   fan_in_fan_out: z.boolean().default(false),
   lora_dropout: z.number().default(0),
   task_type: z.string().nullish(),
@@ -60,7 +63,6 @@ const unsupported: Readonly<Record<string, Rule>> = {
     ok: (v) => v === undefined || typeof v === 'boolean' || v === 'gaussian' || v === 'eva' || v === 'orthogonal',
     why: 'an initialisation that changes the base weights: convert the adapter to plain LoRA',
   },
-  use_dora: off('DoRA'),
   lora_bias: off('a bias on lora_B'),
   modules_to_save: off('whole modules beside the adapter, such as a classification head'),
   trainable_token_indices: off('single tokens that are trained'),
@@ -119,6 +121,7 @@ export function parsePeftConfig(json: JsonObject, file: string): { config: PeftC
     rankPattern: p.rank_pattern ?? {},
     alphaPattern: p.alpha_pattern ?? {},
     useRslora: p.use_rslora,
+    useDora: p.use_dora,
     fanInFanOut: p.fan_in_fan_out,
     ...(p.task_type == null ? {} : { taskType: p.task_type }),
     ...(p.base_model_name_or_path == null ? {} : { baseModelNameOrPath: p.base_model_name_or_path }),
@@ -145,7 +148,7 @@ export function peftConfigJson(config: PeftConfig): JsonObject {
     rank_pattern: config.rankPattern,
     alpha_pattern: config.alphaPattern,
     use_rslora: config.useRslora,
-    use_dora: false,
+    use_dora: config.useDora,
     fan_in_fan_out: config.fanInFanOut,
     bias: 'none',
     modules_to_save: null,

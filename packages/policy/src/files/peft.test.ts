@@ -102,7 +102,7 @@ describe("peft's rules", () => {
 
 test.each([
   [{ peft_type: 'IA3' }, /`peft_type` "IA3"/],
-  [{ use_dora: true, bias: 'all' }, /`bias` "all".*`use_dora` true/],
+  [{ use_bdlora: true, bias: 'all' }, /`bias` "all".*`use_bdlora` true/],
   [{ modules_to_save: ['lm_head'] }, /`modules_to_save` \["lm_head"\]/],
   [{ init_lora_weights: 'pissa' }, /`init_lora_weights` "pissa"/],
   [{ r: 0 }, /`r`/],
@@ -134,6 +134,9 @@ describe('writing', () => {
     await expect(writePeft(own, { config: { ...config, r: 3 }, targets })).rejects.toThrow(
       /expected \[3, 3\] and \[2, 3\] numbers, got 12 and 8/,
     );
+    await expect(writePeft(own, { config: { ...config, useDora: true }, targets })).rejects.toThrow(
+      /expected 2 magnitudes, got 0/,
+    );
     await expect(readPeft(own, [linear('h.0.q_proj', 5)])).rejects.toThrow(/expected shape \[4, 5\].*got \[4, 3\]/);
     await expect(readPeft(own, [linear('h.0.q_proj'), linear('h.1.q_proj')])).rejects.toThrow(
       /but there is none.*h\.1\.q_proj\.lora_A/,
@@ -162,30 +165,28 @@ describe.skipIf(shared === undefined)('folders that peft 0.21.2 wrote', () => {
       });
   }
 
-  test.each(['gpt2-fan-in-fan-out', 'stories260k-patterns', 'tinystories-all-linear-rslora', 'tinystories-qv'])(
-    '%s: read, written, read again',
-    async (name) => {
-      const linears = await baseModules(name);
-      const adapter = await readPeft(at(name), linears);
-      expect(adapter.warnings).toEqual([]);
-      const original = await readSafetensors(join(at(name), 'adapter_model.safetensors'));
-      expect(adapter.targets.length * 2).toBe(original.tensors.size);
-      const own = join(folder, name);
-      await writePeft(own, adapter);
-      const again = await readPeft(own, linears);
-      expect(again.targets).toEqual(adapter.targets);
-      const sorted = (list: unknown) => (Array.isArray(list) ? list.toSorted() : list);
-      expect({ ...again.config, targetModules: sorted(again.config.targetModules) }).toEqual({
-        ...adapter.config,
-        targetModules: sorted(adapter.config.targetModules),
-      });
-      // peft's own bytes, tensors and header: the same order and alignment.
-      const [ours, theirs] = await Promise.all(
-        [own, at(name)].map((f) => readFile(join(f, 'adapter_model.safetensors'))),
-      );
-      expect(ours!.equals(theirs!)).toBe(true);
-    },
-  );
+  const readable = ['gpt2-fan-in-fan-out', 'stories260k-patterns', 'tinystories-all-linear-rslora', 'tinystories-qv'];
+  test.each([...readable, 'qwen2-dora'])('%s: read, written, read again', async (name) => {
+    const linears = await baseModules(name);
+    const adapter = await readPeft(at(name), linears);
+    expect(adapter.warnings).toEqual([]);
+    const original = await readSafetensors(join(at(name), 'adapter_model.safetensors'));
+    expect(adapter.targets.length * (adapter.config.useDora ? 3 : 2)).toBe(original.tensors.size);
+    const own = join(folder, name);
+    await writePeft(own, adapter);
+    const again = await readPeft(own, linears);
+    expect(again.targets).toEqual(adapter.targets);
+    const sorted = (list: unknown) => (Array.isArray(list) ? list.toSorted() : list);
+    expect({ ...again.config, targetModules: sorted(again.config.targetModules) }).toEqual({
+      ...adapter.config,
+      targetModules: sorted(adapter.config.targetModules),
+    });
+    // peft's own bytes, tensors and header: the same order and alignment.
+    const [ours, theirs] = await Promise.all(
+      [own, at(name)].map((f) => readFile(join(f, 'adapter_model.safetensors'))),
+    );
+    expect(ours!.equals(theirs!)).toBe(true);
+  });
 
   test('scalings of patterns and of rslora', async () => {
     const scalings = async (name: string) =>
@@ -208,7 +209,6 @@ describe.skipIf(shared === undefined)('folders that peft 0.21.2 wrote', () => {
     ['bert-reward', /`modules_to_save`/],
     ['llama-save-lm-head', /`modules_to_save`/],
     ['qwen2-bias-lora-only', /`bias` "lora_only"/],
-    ['qwen2-dora', /`use_dora` true/],
     ['gpt2-embedding', /an adapter on an embedding.*wte\.lora_embedding_A/],
   ])('%s is refused by name', async (name, message) => {
     await expect(readPeft(at(name), await baseModules(name))).rejects.toThrow(message);

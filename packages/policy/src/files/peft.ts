@@ -11,12 +11,14 @@ import { type TensorToWrite, type WritableDtype, writeSafetensors } from './safe
 export { type PeftConfig, parsePeftConfig } from './peft-config.js';
 export { type LinearModule, type LoraTarget, resolveTargets } from './peft-targets.js';
 
-/** One adapted layer: y = W x + scaling B A x. */
+/** One adapted layer: y = W x + scaling B A x; with magnitudes m, y = m/|W + scaling B A| (W + scaling B A) x, by rows. */
 export interface LoraWeights {
   /** [rank, in] */
   readonly a: Float32Array;
   /** [out, rank] */
   readonly b: Float32Array;
+  /** [out], of DoRA. */
+  readonly magnitude?: Float32Array;
 }
 
 export interface PeftAdapter {
@@ -27,9 +29,10 @@ export interface PeftAdapter {
 
 const weightsFile = 'adapter_model.safetensors';
 
-/** Names of a module's two tensors in the file. */
-export function loraTensorNames(module: string): { a: string; b: string } {
-  return { a: `base_model.model.${module}.lora_A.weight`, b: `base_model.model.${module}.lora_B.weight` };
+/** Names of a module's tensors in the file; the magnitudes are DoRA's. */
+export function loraTensorNames(module: string): { a: string; b: string; magnitude: string } {
+  const whole = `base_model.model.${module}`;
+  return { a: `${whole}.lora_A.weight`, b: `${whole}.lora_B.weight`, magnitude: `${whole}.lora_magnitude_vector` };
 }
 
 /**
@@ -42,7 +45,7 @@ export async function readPeft(folder: string, modules: readonly LinearModule[])
   const file = join(folder, weightsFile);
   await requireSafetensors(folder, file);
   const source = await readSafetensors(file);
-  refuseOtherTensors(source, file);
+  refuseOtherTensors(source, file, config);
   const { targets } = resolveTargets(config, modules, configFile);
   const used = new Set(targets.flatMap(({ module }) => Object.values(loraTensorNames(module.name))));
   const left = [...source.tensors.keys()].filter((name) => !used.has(name));
@@ -57,7 +60,10 @@ export async function readPeft(folder: string, modules: readonly LinearModule[])
     const names = loraTensorNames(target.module.name);
     const a = await readShaped(source, names.a, [target.rank, target.module.inFeatures], file);
     const b = await readShaped(source, names.b, [target.module.outFeatures, target.rank], file);
-    read.push({ ...target, a, b });
+    const magnitude = config.useDora
+      ? { magnitude: await readShaped(source, names.magnitude, [target.module.outFeatures], file) }
+      : {};
+    read.push({ ...target, a, b, ...magnitude });
   }
   return { config, targets: read, warnings };
 }
@@ -65,7 +71,7 @@ export async function readPeft(folder: string, modules: readonly LinearModule[])
 async function readShaped(
   source: TensorSource,
   name: string,
-  shape: [number, number],
+  shape: readonly number[],
   file: string,
 ): Promise<Float32Array> {
   const entry = source.tensors.get(name);
@@ -79,7 +85,7 @@ async function readShaped(
       },
     );
   }
-  if (entry.shape.length !== 2 || entry.shape[0] !== shape[0] || entry.shape[1] !== shape[1]) {
+  if (entry.shape.length !== shape.length || entry.shape.some((size, i) => size !== shape[i])) {
     throw new KelpieError(
       `expected shape ${expected} by the config's rank and the base model, got [${entry.shape.join(', ')}]`,
       {
@@ -93,13 +99,21 @@ async function readShaped(
 
 const otherTensors: readonly [RegExp, string][] = [
   [/\.lora_embedding_[AB]$/, 'an adapter on an embedding, which is not supported'],
-  [/\.lora_magnitude_vector/, 'DoRA, which is not supported'],
   [/\.lora_B\.bias$/, 'a bias on lora_B, which is not supported'],
-  [/^(?!.*\.lora_[AB]\.weight$)/, 'a base weight that was trained as a whole, which is not supported'],
+  [
+    /^(?!.*\.(lora_[AB]\.weight|lora_magnitude_vector)$)/,
+    'a base weight that was trained as a whole, which is not supported',
+  ],
 ];
 
-function refuseOtherTensors(source: TensorSource, file: string): void {
+function refuseOtherTensors(source: TensorSource, file: string, { useDora }: PeftConfig): void {
   for (const name of source.tensors.keys()) {
+    if (!useDora && name.endsWith('.lora_magnitude_vector')) {
+      throw new KelpieError('the adapter holds magnitudes of DoRA, but its config does not say `use_dora`', {
+        code: 'peft-tensors',
+        where: { file, tensor: name },
+      });
+    }
     const found = otherTensors.find(([pattern]) => pattern.test(name));
     if (found === undefined) continue;
     throw new KelpieError(`the adapter holds ${found[1]}: only lora_A and lora_B of linear layers are`, {
@@ -146,12 +160,13 @@ export async function writePeftFiles(
 ): Promise<void> {
   checkWritten(config, targets, folder);
   await writeFile(join(folder, 'adapter_config.json'), `${JSON.stringify(peftConfigJson(config), null, 2)}\n`);
-  const tensors = targets.flatMap(({ module, a, b }): TensorToWrite[] => {
+  const tensors = targets.flatMap(({ module, a, b, magnitude }): TensorToWrite[] => {
     const names = loraTensorNames(module.name);
     const rank = a.length / module.inFeatures;
     return [
       { name: names.a, shape: [rank, module.inFeatures], data: a },
       { name: names.b, shape: [module.outFeatures, rank], data: b },
+      ...(magnitude ? [{ name: names.magnitude, shape: [module.outFeatures], data: magnitude }] : []),
     ];
   });
   await writeSafetensors(join(folder, weightsFile), tensors, { dtype });
@@ -165,13 +180,17 @@ function checkWritten(config: PeftConfig, targets: PeftToWrite['targets'], folde
       targets.map(({ module }) => module),
     ).targets.map(({ module, rank }) => [module.name, rank]),
   );
-  for (const { module, a, b } of targets) {
+  for (const { module, a, b, magnitude } of targets) {
     const rank = resolved.get(module.name);
-    if (rank !== undefined && a.length === rank * module.inFeatures && b.length === rank * module.outFeatures) continue;
+    const fits = a.length === (rank ?? 0) * module.inFeatures && b.length === (rank ?? 0) * module.outFeatures;
+    const magnitudes = config.useDora ? module.outFeatures : 0;
+    if (rank !== undefined && fits && (magnitude?.length ?? 0) === magnitudes) continue;
     throw new KelpieError(
       rank === undefined
         ? 'the config does not target this module'
-        : `expected [${rank}, ${module.inFeatures}] and [${module.outFeatures}, ${rank}] numbers, got ${a.length} and ${b.length}`,
+        : fits
+          ? `expected ${magnitudes} magnitudes, got ${magnitude?.length ?? 0}`
+          : `expected [${rank}, ${module.inFeatures}] and [${module.outFeatures}, ${rank}] numbers, got ${a.length} and ${b.length}`,
       { code: 'peft-write', where: { folder, module: module.name } },
     );
   }
