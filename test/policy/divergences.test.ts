@@ -1,4 +1,11 @@
-import { isDivergence, type ScoreName as ObjectiveScoreName, scoreFamilies, scoreNames } from '@kelpie/objectives';
+import {
+  isDivergence,
+  type ScoreName as ObjectiveScoreName,
+  pullToLogits,
+  scoreFamilies,
+  scoreNames,
+  scoresOfLogits,
+} from '@kelpie/objectives';
 import { KelpieError, type ScoreName } from '@kelpie/policy';
 import { describe, expect, expectTypeOf, test } from 'vitest';
 import type { Model } from '../../packages/policy/src/architecture.js';
@@ -146,6 +153,27 @@ describe.each(names)('%s', (name) => {
       dlogits[i]!.forEach((entry, v) => {
         expect(apart(entry, expected.dlogits[v]!, largest)).toBeLessThan(tolerance);
       });
+    });
+  });
+
+  test('is what the objectives make of the same logits', async () => {
+    const { value, dlogits } = await scoreAt(name, policies, references, 'float64');
+    const logits = {
+      rows: policies.length,
+      tokens: 1,
+      vocabulary: WIDTH,
+      completionMask: new Uint8Array(policies.length).fill(1),
+      logits: Float64Array.from(policies.flat()),
+      referenceLogits: Float64Array.from(references.flat()),
+    };
+    const ones = new Float64Array(policies.length).fill(1);
+    scoresOfLogits(logits, [name])[name]!.forEach((number, i) => {
+      expect(apart(value[i]!, number, 1)).toBeLessThan(1e-13);
+    });
+    const pulled = pullToLogits(logits, { [name]: ones });
+    const largest = Math.max(1, ...pulled.map(Math.abs));
+    dlogits.flat().forEach((entry, at) => {
+      expect(apart(entry, pulled[at]!, largest)).toBeLessThan(1e-13);
     });
   });
 

@@ -6,6 +6,7 @@ import { seeded } from './testing/index.js';
 const names: readonly ScoreName[] = [
   ...(['logprobs', 'entropy', 'logSumSquares', 'forwardKl', 'reverseKl', 'js', 'pearsonChi2'] as const),
   ...(['halfChi2PlusKl', 'neymanChi2', 'squaredHellinger', 'totalVariation', 'alpha(0.3)'] as const),
+  ...(['jsd(0.2)', 'skewForwardKl(0.1)', 'skewReverseKl(0.6)'] as const),
 ];
 const [rows, tokens, vocabulary] = [2, 3, 5];
 
