@@ -1,15 +1,17 @@
 import { readFileSync } from 'node:fs';
 import { Command, type CommanderError } from '@commander-js/extra-typings';
 import { nearestNames } from '@kelpie/policy';
+import { addCertify } from './commands/certify.js';
 import { addConfig } from './commands/config.js';
 import { addData } from './commands/data.js';
 import { addGenerate } from './commands/generate.js';
 import { addObjectives } from './commands/objectives.js';
 import { addScore } from './commands/score.js';
-import { addTrain, withObjective } from './commands/train.js';
+import { addTrain, objectiveInFile, withObjective } from './commands/train.js';
 import { quoted } from './config/entry.js';
 import { configReader } from './config/read.js';
 import type { Context } from './context.js';
+import type { CustomObjective } from './custom-objective.js';
 import { exitCodes, report, UsageError } from './exit.js';
 import { optionHelp } from './flags.js';
 import { type Io, Terminal } from './print.js';
@@ -28,7 +30,8 @@ export async function run(argv: readonly string[], io: Io): Promise<number> {
     },
   };
   try {
-    await programOf(context).parseAsync([...withObjective(context.argv, context.readConfig)], { from: 'user' });
+    const line = withObjective(context.argv, context.readConfig);
+    await programOf(context, await objectiveInFile(line)).parseAsync([...line], { from: 'user' });
     return code;
   } catch (error) {
     return report(error, terminal, { debug: argv.includes('--debug') });
@@ -55,7 +58,7 @@ export function processIo(): Io {
   };
 }
 
-function programOf(context: Context): Command {
+function programOf(context: Context, custom: CustomObjective | undefined): Command {
   const program = new Command('kelpie')
     .description('Preference-tunes language models on ONNX Runtime.')
     .version(version(), '--version', 'the version')
@@ -68,6 +71,7 @@ function programOf(context: Context): Command {
       `
 Examples:
   kelpie objectives
+  kelpie certify dpo
   kelpie data check pairs.jsonl --model base
   kelpie train dpo --model base --data pairs.jsonl --out tuned
   kelpie train --config run.yaml --set training.epochs=2 --dry-run
@@ -77,10 +81,11 @@ Examples:
 ${'`kelpie COMMAND --help` tells more; `kelpie train OBJECTIVE --help` has the options of one objective.'}`,
     ) as unknown as Command;
   addData(program, context);
-  addTrain(program, context);
+  addTrain(program, context, custom);
   addGenerate(program, context);
   addScore(program, context);
   addObjectives(program, context);
+  addCertify(program, context);
   addConfig(program, context);
   for (const command of commandsIn(program)) prepare(command, context);
   return program;

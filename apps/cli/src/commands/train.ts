@@ -3,11 +3,12 @@ import { Command, Option } from '@commander-js/extra-typings';
 import type { Objective } from '@kelpie/objectives';
 import { openPolicy } from '@kelpie/policy';
 import { jsonl, type OfflineResult, timing, trainOffline, trainOptions } from '@kelpie/runner';
-import { flagLayer, setLayer } from '../config/flags.js';
+import { clashes, flagLayer, setLayer } from '../config/flags.js';
 import type { Layer, ReadConfig } from '../config/read.js';
 import { objectiveNamed, type Resolved, requireObjective, resolveConfig } from '../config/resolve.js';
 import type { RunConfig } from '../config/schema.js';
 import type { Context } from '../context.js';
+import { type CustomObjective, calledName, isObjectiveFile, loadObjective, sourceOf } from '../custom-objective.js';
 import { dryRun } from '../dry-run.js';
 import { exitCodes } from '../exit.js';
 import { countFlag, flagsOf, numberFlag, unset } from '../flags.js';
@@ -28,7 +29,8 @@ interface CallFlags {
   readonly resume?: boolean;
 }
 
-export function addTrain(program: Command, context: Context): void {
+/** With the objective of a file, if that is what is to be trained. */
+export function addTrain(program: Command, context: Context, custom?: CustomObjective): void {
   const train = program
     .command('train')
     .summary('train a model on preferences or text')
@@ -39,12 +41,13 @@ export function addTrain(program: Command, context: Context): void {
       `
 Examples:
   kelpie train dpo --model base --data pairs.jsonl --out tuned
+  kelpie train ./mine.ts --data pairs.jsonl ...     an objective of your own: docs/custom-objectives.md
   kelpie train --config run.yaml                    the config names the objective
   kelpie train --config run.yaml --dry-run          says what would be done, and does not`,
     )
     .helpCommand(false)
     .commandsGroup('Objectives:');
-  for (const objective of offlineObjectives()) train.addCommand(trainWith(objective, context));
+  for (const objective of custom ? [custom] : offlineObjectives()) train.addCommand(trainWith(objective, context));
 }
 
 /** `train --config run.yaml` as `train dpo --config run.yaml`, if that is what the file names, or `--set`. */
@@ -56,6 +59,11 @@ export function withObjective(argv: readonly string[], read: ReadConfig): readon
   const layers = [...files.flatMap((file) => read(file)), setLayer(values('--set'))];
   if (objectiveNamed(layers) === undefined && argv.some((argument) => ['-h', '--help'].includes(argument))) return argv;
   return [command, requireObjective(layers, files.at(-1)), first, ...rest];
+}
+
+/** The objective in `train ./mine.ts`. */
+export async function objectiveInFile([command, what = '']: readonly string[]): Promise<CustomObjective | undefined> {
+  return command === 'train' && isObjectiveFile(what) ? loadObjective(what) : undefined;
 }
 
 /** The values of flags that take several, before any command is known. */
@@ -81,12 +89,10 @@ function attachedTo(name: string, argument: string): string[] {
 
 function trainWith(objective: Objective, context: Context): Command {
   const own = objective.describeOptions().map(({ name }) => name);
-  const clash = Object.fromEntries(
-    own.filter((name) => name in trainOptions.shape).map((name) => [name, `${objective.name}-${name}`]),
-  );
+  const clash = Object.fromEntries(own.filter(clashes).map((name) => [name, `${objective.name}-${name}`]));
   const ownFlags = flagsOf(objective.options, { group: `Options of ${objective.name}:`, rename: clash });
   const runFlags = flagsOf(trainOptions, { group: 'Training:', rename: { heldout: 'heldout-fraction' } });
-  const command = new Command(objective.name)
+  const command = new Command(calledName(objective))
     .summary(objective.title.toLowerCase())
     .description(`${objective.title}. ${objective.summary}\n${objective.paper}`)
     .usage('--data <file...> --model <folder> --out <folder> [options]')
@@ -125,8 +131,10 @@ function trainWith(objective: Objective, context: Context): Command {
   return command as unknown as Command;
 }
 
-function examplesOf({ name, rows }: Objective): string {
-  const data = rows === 'single' ? 'texts.jsonl' : 'pairs.jsonl';
+function examplesOf(objective: Objective): string {
+  const { rows } = objective;
+  const name = calledName(objective);
+  const data = { single: 'texts.jsonl', unpaired: 'labelled.jsonl', pairs: 'pairs.jsonl', groups: 'pairs.jsonl' }[rows];
   const lines = [
     `kelpie train ${name} --model base --data ${data} --out out --learning-rate 1e-5 --epochs 2`,
     `kelpie train ${name} --model base --data ${data} --out out --lora 16 --learning-rate 1e-4`,
@@ -138,10 +146,13 @@ function examplesOf({ name, rows }: Objective): string {
 }
 
 function fileFlags({ rows }: Objective): Option[] {
-  const kind =
-    rows === 'single'
-      ? 'text, prompts with completions, or pairs (of which one side is read)'
-      : 'pairs: prompt, chosen, rejected';
+  const pairs = 'pairs: prompt, chosen, rejected';
+  const kind = {
+    single: 'text, prompts with completions, or pairs (of which one side is read)',
+    unpaired: `prompt, completion, label (true or false); or ${pairs}`,
+    pairs,
+    groups: pairs,
+  }[rows];
   return [
     new Option('-d, --data <file...>', `${kind}; .jsonl or .json, also .gz`),
     new Option('--heldout <file...>', 'rows to evaluate on, in place of a share of the data'),
@@ -194,6 +205,7 @@ async function train(
   terminal.status('');
   introduce(objective, policy, config, terminal);
   const { examples, heldout } = await readRows(objective, { ...resolved, data, policy, tokenizer }, terminal);
+  const source = sourceOf(objective);
   const stopping = interruptible(context);
   const { init } = config.model;
   const loggers = [
@@ -207,6 +219,7 @@ async function train(
       policy,
       objective,
       objectiveOptions: objectiveOptions(config),
+      ...(source && { objectiveHash: source.hash }),
       examples,
       heldout,
       options: loopOptions(config),

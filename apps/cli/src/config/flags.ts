@@ -33,15 +33,19 @@ const places: Readonly<Record<string, readonly [section: string, key: string]>> 
 };
 
 /** Flags that are about this one call, and no keys of a config. */
-const calls = new Set(['config', 'set', 'dryRun', 'resume', 'debug']);
+const calls = new Set(['config', 'set', 'dryRun', 'resume', 'debug', 'help']);
+
+/** Whether an option of an objective has the name of a flag that is there anyway: its own flag is then another. */
+export function clashes(option: string): boolean {
+  return option in trainOptions.shape || Object.hasOwn(places, option) || calls.has(option);
+}
 
 /** Where the value of a flag belongs. `undefined`: it is none of the config's. */
 export function placeOf(attribute: string, objective: Objective): readonly [section: string, key: string] | undefined {
   if (calls.has(attribute)) return undefined;
   const prefix = `${objective.name}-`.replace(/-(.)?/g, (_, letter?: string) => letter?.toUpperCase() ?? '');
   const own = objective.describeOptions().find(({ name }) => {
-    const clashing = name in trainOptions.shape;
-    return clashing ? attribute === `${prefix}${name[0]!.toUpperCase()}${name.slice(1)}` : attribute === name;
+    return clashes(name) ? attribute === `${prefix}${name[0]!.toUpperCase()}${name.slice(1)}` : attribute === name;
   });
   if (own !== undefined) return ['objective', own.name];
   return places[attribute] ?? (attribute in trainOptions.shape ? ['training', attribute] : undefined);

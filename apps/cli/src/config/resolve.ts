@@ -1,6 +1,7 @@
 import type { Objective } from '@kelpie/objectives';
 import { nearestNames } from '@kelpie/policy';
 import { z } from 'zod';
+import { calledName, isCalled, isObjectiveFile } from '../custom-objective.js';
 import { UsageError } from '../exit.js';
 import { expected, type Property } from '../flags.js';
 import { offlineObjectives } from '../offline-objectives.js';
@@ -38,7 +39,7 @@ export function requireObjective(layers: readonly Layer[], by: string | undefine
     );
   }
   const { value, origin } = entry;
-  if (names.includes(value as string)) return value as string;
+  if (names.includes(value as string) || isObjectiveFile(String(value))) return value as string;
   const near = nearestNames(String(value), names);
   throw new UsageError(
     `${originText(origin)}: \`objective.name\`: there is no objective \`${value}\`${near.length === 0 ? '' : `; nearest: ${quoted(near)}`}`,
@@ -57,8 +58,8 @@ export function resolveConfig(objective: Objective, layers: readonly Layer[]): R
   if (problems.length > 0) throw new UsageError(listOf(problems));
   merged.set('objective.name', {
     path: ['objective', 'name'],
-    value: objective.name,
-    origin: merged.get('objective.name')?.origin ?? { kind: 'flag', flag: `train ${objective.name}` },
+    value: calledName(objective),
+    origin: merged.get('objective.name')?.origin ?? { kind: 'flag', flag: `train ${calledName(objective)}` },
   });
   const schema = configSchema(objective);
   const parsed = schema.safeParse(nested([...merged.values()]));
@@ -69,10 +70,10 @@ export function resolveConfig(objective: Objective, layers: readonly Layer[]): R
 }
 
 /** The command is that of one objective, so a config of another one is meant for another command. */
-function otherObjective(named: Entry | undefined, { name }: Objective): ConfigProblem[] {
-  if (named === undefined || named.value === name) return [];
+function otherObjective(named: Entry | undefined, objective: Objective): ConfigProblem[] {
+  if (named === undefined || isCalled(named.value, objective)) return [];
   const { value, origin } = named;
-  const message = `\`objective.name\`: ${shown(value)} here, but the command is \`train ${name}\`: say the same in both, or leave it to the config: \`kelpie train --config ...\``;
+  const message = `\`objective.name\`: ${shown(value)} here, but the command is \`train ${calledName(objective)}\`: say the same in both, or leave it to the config: \`kelpie train --config ...\``;
   return [{ origin, message }];
 }
 

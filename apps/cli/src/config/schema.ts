@@ -2,6 +2,7 @@ import { formats, truncations } from '@kelpie/data';
 import type { Objective } from '@kelpie/objectives';
 import { trainOptions } from '@kelpie/runner';
 import { z } from 'zod';
+import { calledName } from '../custom-objective.js';
 import { offlineObjectives } from '../offline-objectives.js';
 
 const text = () => z.string().min(1);
@@ -92,19 +93,31 @@ const sections = {
 };
 
 const optionsOf = (objective: Objective) =>
-  z.strictObject({ name: z.literal(objective.name), ...objective.options.shape }).describe(objective.summary);
+  z.strictObject({ name: z.literal(calledName(objective)), ...objective.options.shape }).describe(objective.summary);
 
 /** A run with one objective: what its keys are, of which type, within which limits, and their defaults. */
 export function configSchema(objective: Objective) {
   return z.strictObject({ objective: optionsOf(objective), ...sections });
 }
 
+/** One of a user's own; what its options are, only its file knows. */
+const inFile = z
+  .looseObject({
+    name: z
+      .string()
+      .regex(/\.[cm]?[jt]s(#[^#]+)?$/)
+      .describe('A file that exports an objective, `./mine.ts`, or one of several in it, `./mine.ts#name`.'),
+  })
+  .describe('An objective of your own, and its options.');
+
 /** Of any objective, as a file holds it. */
 function fileSchema() {
   const [first, ...rest] = offlineObjectives().map(optionsOf);
   return z.strictObject({
     extends: texts().optional().describe('Files whose keys hold where this one says nothing; seen from this one.'),
-    objective: z.discriminatedUnion('name', [first!, ...rest]).describe('What is optimised, and its options.'),
+    objective: z
+      .union([z.discriminatedUnion('name', [first!, ...rest]), inFile])
+      .describe('What is optimised, and its options.'),
     ...sections,
   });
 }
