@@ -1,8 +1,8 @@
+export { nashEquilibrium } from './equilibrium.js';
 export {
   bestResponseGain,
   klToEquilibrium,
   type MirrorProxIteration,
-  nashEquilibrium,
   nashMirrorProx,
   type PreferenceGame,
   proximalStep,

@@ -1,8 +1,6 @@
 import { forwardKl, reverseKl } from '../divergences/index.js';
 import { expectation, logSumExp } from '../enumerable/policy.js';
-import { largest } from '../enumerable/solve.js';
 import { logSoftmax } from '../numerics.js';
-import { solveLinear } from './linear.js';
 
 /** A preference game, regularised to a reference. Munos et al. 2023, arXiv:2312.00886. */
 export interface PreferenceGame {
@@ -73,58 +71,6 @@ export function nashMirrorProx(
   return path;
 }
 
-/**
- * [outcomes]: log-probabilities of the game's only equilibrium, π = softmax(log π_ref + P π/beta), by Newton's method on the
- * excess g = log π - log softmax(log π_ref + P π/beta), damped until the excess shrinks. The Jacobian of the softmax's argument by
- * log π is P diag(π)/beta.
- */
-export function nashEquilibrium(game: PreferenceGame, { steps = 200 }: { readonly steps?: number } = {}): Float64Array {
-  checkGame(game);
-  const { preference, beta } = game;
-  const reference = logSoftmax(game.referenceLogits);
-  const outcomes = reference.length;
-  const responseTo = (logprobs: Float64Array) => {
-    const wins = winProbabilities(game, logprobs);
-    return logSoftmax(reference.map((logprob, i) => logprob + wins[i]! / beta));
-  };
-  const excessOf = (logprobs: Float64Array) => {
-    const response = responseTo(logprobs);
-    return logprobs.map((logprob, i) => (logprob === Number.NEGATIVE_INFINITY ? 0 : logprob - response[i]!));
-  };
-  let point: Float64Array = reference;
-  let excess: Float64Array = excessOf(point);
-  for (let step = 0; step < steps && largest(excess) > 0; step++) {
-    const masses = point.map(Math.exp);
-    const response = responseTo(point).map(Math.exp);
-    const matrix = Array.from({ length: outcomes }, (_, i) =>
-      Float64Array.from({ length: outcomes }, (_, j) => {
-        const mean = response.reduce((sum, mass, k) => sum + mass * preference[k * outcomes + j]!, 0);
-        return (i === j ? 1 : 0) - ((preference[i * outcomes + j]! - mean) * masses[j]!) / beta;
-      }),
-    );
-    const direction = solveLinear(matrix, excess);
-    const next = damped(point, direction, excess, excessOf);
-    if (!next) return point;
-    [point, excess] = [next.point, next.excess];
-  }
-  return point;
-}
-
-/** The longest of the steps 1, 1/2, 1/4 ... that makes the excess smaller. */
-function damped(
-  point: Float64Array,
-  direction: Float64Array,
-  excess: Float64Array,
-  excessOf: (logprobs: Float64Array) => Float64Array,
-): { readonly point: Float64Array; readonly excess: Float64Array } | undefined {
-  for (let size = 1; size > 1e-12; size /= 2) {
-    const next = logSoftmax(point.map((logprob, i) => logprob - size * direction[i]!));
-    const there = excessOf(next);
-    if (largest(there) < largest(excess)) return { point: next, excess: there };
-  }
-  return undefined;
-}
-
 /** KL(equilibrium ‖ policy) at each of some policies: the measure in which Nash Mirror-Prox converges. */
 export function klToEquilibrium(equilibrium: Float64Array, policies: readonly Float64Array[]): Float64Array {
   return Float64Array.from(policies, (policy) => forwardKl.exact(policy, equilibrium).value);
@@ -141,7 +87,8 @@ export function bestResponseGain(game: PreferenceGame, policy: Float64Array): nu
   return best - (0.5 - game.beta * reverseKl.exact(policy, reference).value);
 }
 
-function checkGame({ preference, referenceLogits, beta }: PreferenceGame): void {
+/** Throws a `RangeError` at what is no game. */
+export function checkGame({ preference, referenceLogits, beta }: PreferenceGame): void {
   const outcomes = referenceLogits.length;
   if (!(beta > 0)) throw new RangeError(`beta: expected a number above 0, got ${beta}`);
   if (preference.length !== outcomes ** 2) {
