@@ -1,7 +1,7 @@
-import { plan } from '@kelpie/data';
+import { formats as allFormats } from '@kelpie/data';
 import type { Objective } from '@kelpie/objectives';
 import { openPolicy, type Policy, type Tokenizer } from '@kelpie/policy';
-import { withBudget } from '@kelpie/runner';
+import { checkpointOf, type PlannedRun, planOffline } from '@kelpie/runner';
 import { stringify } from 'yaml';
 import { type Origin, originText } from './config/entry.js';
 import type { Resolved } from './config/resolve.js';
@@ -9,39 +9,41 @@ import { keysOf, type RunConfig } from './config/schema.js';
 import type { Context } from './context.js';
 import { batchesOf, memoryOf, memoryText, modelShape } from './memory.js';
 import { tokenizerAt } from './model.js';
-import { grouped, type Terminal, wrap } from './print.js';
+import { grouped, many, type Terminal, wrap } from './print.js';
 import { labelled } from './progress.js';
 import { alphaOf, keepsReference, openOptions, requireRun, tokenizerFolder } from './start.js';
-import { introduce, type Loaded, loopOptions, objectiveOptions, readRows } from './train-parts.js';
+import { introduce, type Loaded, loopOptions, objectiveOptions, readable, readRows } from './train-parts.js';
 
 /** Opens and reads all that a run would, says what it would do, and writes nothing. */
 export async function dryRun(
   objective: Objective,
   resolved: Resolved,
-  call: { readonly resume: boolean },
+  call: { readonly resume: boolean; readonly objectiveHash?: string },
   { terminal }: Context,
 ): Promise<void> {
   const { config, origins } = resolved;
-  const { data } = requireRun(resolved, call);
+  const { data, out } = requireRun(resolved, call);
   const tokenizer = await tokenizerAt(tokenizerFolder(config));
   terminal.status(terminal.noteColor.dim('opening the model ...'));
   await using policy = await openPolicy({ ...openOptions(objective, config), keepReference: false });
   terminal.status('');
   introduce(objective, policy, config, terminal);
-  const { examples, heldout } = await readRows(objective, { ...resolved, data, policy, tokenizer }, terminal);
-  const options = withBudget(loopOptions(config), policy.info, [...examples, ...heldout]);
-  const planned = plan({
-    examples,
-    rowsPerStep: options.batchSize,
-    microBatchTokens: options.microBatchTokens,
-    ...(options.microBatchRows !== undefined && { microBatchRows: options.microBatchRows }),
-    shuffle: options.shuffle,
-    seed: options.seed,
-    epochs: options.maxSteps === undefined ? options.epochs : Number.POSITIVE_INFINITY,
+  const rows = await readRows(objective, { ...resolved, data, policy, tokenizer }, terminal);
+  const planned = planOffline({
+    policy,
+    objective,
+    objectiveOptions: objectiveOptions(config),
+    ...(call.objectiveHash !== undefined && { objectiveHash: call.objectiveHash }),
+    examples: rows.examples,
+    heldout: rows.heldout,
+    options: loopOptions(config),
+    tokenizer: readable(tokenizer),
   });
-  const steps = options.maxSteps ?? planned.steps;
-  const told = `${steps} steps, ${planned.stepsPerEpoch} a pass over ${grouped(examples.length)} rows; ${grouped(heldout.length)} held out`;
+  const { options, examples, heldout, steps } = planned;
+  terminal.warn(planned.warnings);
+  const told = `${many(steps, 'step')}, ${planned.plan.stepsPerEpoch} a pass over ${many(examples.length, 'row')}; ${grouped(heldout.length)} held out`;
   terminal.print(labelled(terminal, 'run', told));
+  if (call.resume) await sayWhereFrom(out, planned, terminal);
   const scoresReference = objective.needsOf(objectiveOptions(config)).reference.length > 0;
   const memory = memoryOf({
     shape: await modelShape(config.model.path ?? config.model.init!),
@@ -50,30 +52,60 @@ export async function dryRun(
     adapter: config.lora.rank !== undefined || config.model.adapter !== undefined,
     copiesReference: config.lora.rank === undefined && keepsReference(objective, config) !== false,
     samples: options.samplePrompts > 0,
-    ...batchesOf(planned, { steps, examples, heldout, options, scoresReference }),
+    ...batchesOf(planned.plan, { steps, examples, heldout, options, scoresReference }),
   });
   terminal.print(labelled(terminal, 'memory', memoryText(memory)));
   const filled: Readonly<Record<string, unknown>> = {
     'model.tokenizer': tokenizerFolder(config),
     'model.threads': policy.info.threads,
     'data.maxLength': policy.info.contextLength,
+    'data.truncation': truncationOf(objective),
+    'data.format': rows.formats,
+    'data.score': scoresOf(rows.formats),
     'lora.alpha': alphaOf(config.lora),
     'lora.targets': 'all-linear',
     'training.microBatchTokens': options.microBatchTokens,
   };
-  terminal.print(`\n${configText(objective, config, new Map([...origins, ...derived(config, policy)]), filled)}`);
-  for (const example of examples.slice(0, 2)) terminal.print(`\n${preview(example, tokenizer, terminal)}`);
+  terminal.print(
+    `\n${configText(objective, config, new Map([...origins, ...derived(objective, config, policy)]), filled)}`,
+  );
+  for (const example of rows.examples.slice(0, 2)) terminal.print(`\n${preview(example, tokenizer, terminal)}`);
   terminal.print(`\n${terminal.color.dim('dry run: nothing was trained, nothing written')}`);
 }
 
-/** Values that no key gives and the model decides on. */
-function derived({ model, lora, data, training }: RunConfig, { info }: Pick<Policy, 'info'>): [string, Origin][] {
+/** Where a resumed run would go on, by a checkpoint that was made as this run would be. */
+async function sayWhereFrom(out: string, planned: PlannedRun, terminal: Terminal): Promise<void> {
+  const checkpoint = await checkpointOf(out, planned, (message) => terminal.warn([message]));
+  if (checkpoint === undefined) return;
+  terminal.print(labelled(terminal, 'resume', `from the checkpoint of step ${checkpoint.state.step}`));
+}
+
+const truncationOf = ({ rows }: Objective): string => (rows === 'single' ? 'end' : 'prompt-start');
+
+/** Which tokens of text count where nothing says so: all, but behind a prompt. */
+function scoresOf(formats: readonly string[]): readonly string[] {
+  return [...new Set(formats.map((name) => (allFormats.get(name)?.kind === 'text' ? 'all' : 'completion')))];
+}
+
+/** Values that no key gives: the model, the objective or the rows decide on them. */
+function derived(
+  objective: Objective,
+  { model, lora, data, training }: RunConfig,
+  { info }: Pick<Policy, 'info'>,
+): [string, Origin][] {
   const from = (key: string, value: unknown, text: string): [string, Origin][] =>
     value === undefined ? [[key, { kind: 'derived', from: text }]] : [];
   return [
     ...from('model.tokenizer', model.tokenizer, "the model's folder"),
     ...from('model.threads', model.threads, 'one a core'),
+    ...from('data.format', data.format, 'found by the columns'),
+    ...from(
+      'data.truncation',
+      data.truncation,
+      `for ${objective.rows === 'single' ? 'text' : 'pairs'}; not asked for: a prompt without room is a bad row`,
+    ),
     ...from('data.maxLength', data.maxLength, "the model's context"),
+    ...(objective.rows === 'single' ? from('data.score', data.score, 'whether rows have a prompt') : []),
     ...from('training.microBatchTokens', training.microBatchTokens, "the model's size, the longest row"),
     ...(lora.rank === undefined || info.contextLength === 0
       ? []
@@ -96,12 +128,20 @@ function configText(
     const own = keys.flatMap((key) => {
       const origin = origins.get(`${section}.${key}`);
       if (origin === undefined || (section === 'lora' && config.lora.rank === undefined)) return [];
-      return [[`  ${key}: ${flow(values[key] ?? filled[`${section}.${key}`])}`, originText(origin)] as const];
+      return [
+        [`  ${entry(key, values[key] ?? filled[`${section}.${key}`], values[key])}`, originText(origin)] as const,
+      ];
     });
     return own.length === 0 ? [] : [[`${section}:`, ''] as const, ...own];
   });
   const width = Math.min(48, Math.max(...lines.map(([line]) => line.length)));
   return lines.map(([line, origin]) => (origin === '' ? line : `${line.padEnd(width)}  # ${origin}`)).join('\n');
+}
+
+/** A key with its value; files may differ in what none of them is told, which no one key can say. */
+function entry(key: string, value: unknown, given: unknown): string {
+  if (given !== undefined || !Array.isArray(value)) return `${key}: ${flow(value)}`;
+  return value.length === 1 ? `${key}: ${flow(value[0])}` : `# ${key}: ${value.join(', ')}`;
 }
 
 const flow = (value: unknown): string =>

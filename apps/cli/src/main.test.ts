@@ -299,7 +299,9 @@ output: { folder: ${at('configured')} }
       data:
         files: ROOT/pairs.jsonl  # ROOT/run.yaml:3:9
         heldout: ROOT/heldout.jsonl  # ROOT/run.yaml:3:52
+        format: pairs  # found by the columns
         onBadRow: error  # default
+        truncation: prompt-start  # for pairs; not asked for: a prompt without room is a bad row
         maxLength: 128  # the model's context
         scoreFrom: shared  # default
       training:
@@ -317,6 +319,8 @@ output: { folder: ${at('configured')} }
         beta2: 0.999  # default
         eps: 1e-8  # default
         maxGradNorm: 1  # default
+        syncReferenceEvery: 0  # default
+        referenceMixture: 0.6  # default
         temperature: 1  # default
         entropy: true  # default
         evaluateEvery: 0  # default
@@ -359,6 +363,45 @@ output: { folder: ${at('configured')} }
       dry run: nothing was trained, nothing written
       "
     `);
+  });
+
+  it('shows what the rows and the objective decide on', async () => {
+    const argv = (...data: string[]) => [
+      ...sftArgv(at('none3')).filter((word) => !['--data', at('texts.jsonl')].includes(word)),
+      '--data',
+      ...data,
+      '--dry-run',
+    ];
+    const shown = (out: string) =>
+      out.match(/^ {2}#? ?(format|truncation|score): .*$/gm)?.map((line) => line.replace(/ +# (?=\S+ \S|--)(?!format|score)/, ' # '));
+    expect(shown((await kelpie(argv(at('texts.jsonl')))).out)).toEqual([
+      '  format: text # found by the columns',
+      '  truncation: end # for text; not asked for: a prompt without room is a bad row',
+      '  score: all # whether rows have a prompt',
+    ]);
+    writeFileSync(at('answers.jsonl'), JSON.stringify({ prompt: 'a', completion: ' b' }));
+    const both = await kelpie([...argv(at('texts.jsonl'), at('answers.jsonl')), '--truncation', 'drop']);
+    expect(shown(both.out)).toEqual([
+      '  # format: text, prompt-completion # found by the columns',
+      '  truncation: drop # --truncation',
+      '  # score: all, completion # whether rows have a prompt',
+    ]);
+    expect(both.out).toMatch(/^run +1 step, 1 a pass over 23 rows; 2 held out$/m);
+  });
+
+  it('says where a resumed run would go on, if it can', async () => {
+    const argv = [...dpoArgv(at('half')), '--max-steps', '3', '--save-every', '1'];
+    const stop = { onText: (text: string, interrupt: () => void) => text.startsWith('step 1/3') && interrupt() };
+    expect((await kelpie(argv, stop)).code).toBe(130);
+    const again = await kelpie([...argv, '--resume', '--dry-run']);
+    expect(again.out).toMatch(/^resume +from the checkpoint of step 1$/m);
+    expect(await kelpie([...argv, '--resume', '--dry-run', '--beta', '0.3'])).toMatchObject({
+      code: 2,
+      err: expect.stringContaining('`objectiveOptions.beta`: 0.1 in the checkpoint, 0.3 now'),
+    });
+    const absent = await kelpie([...dpoArgv(at('none4')), '--resume', '--dry-run', '--warmup-steps', '9']);
+    expect(absent.err).toContain('warning: the warm-up takes 9 steps and the run has 4: ');
+    expect(absent.err).toContain('warning: no checkpoint in ROOT/none4: beginning\n');
   });
 
   it('trains as the same flags do', async () => {

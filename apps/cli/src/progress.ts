@@ -1,5 +1,5 @@
 import type { EventOf, Logger, RunEvent } from '@kelpie/runner';
-import { duration, figure, grouped, percent, signed, type Terminal, wrap } from './print.js';
+import { duration, figure, grouped, many, percent, signed, type Terminal, wrap } from './print.js';
 
 /** What is shown of a step or an evaluation where the objective measures it, and how. */
 const shown: readonly { readonly key: string; readonly label: string; readonly text: (value: number) => string }[] = [
@@ -36,7 +36,7 @@ export class Progress implements Logger {
           labelled(
             this.#terminal,
             'run',
-            `${event.steps} steps, ${event.stepsPerEpoch} a pass over ${grouped(event.examples)} rows; ${grouped(event.heldout)} held out`,
+            `${many(event.steps, 'step')}, ${event.stepsPerEpoch} a pass over ${many(event.examples, 'row')}; ${grouped(event.heldout)} held out`,
           ),
         );
         break;

@@ -43,27 +43,38 @@ export interface RowSources extends Resolved {
   readonly tokenizer: Tokenizer;
 }
 
+export interface ReadRows {
+  readonly examples: readonly Loaded[];
+  readonly heldout: readonly Loaded[];
+  /** Of the files to train on, each once. */
+  readonly formats: readonly string[];
+}
+
 /** Rows to train on and rows to evaluate on; what reading them came to is told. */
 export async function readRows(
   objective: Objective,
   { config, origins, data, policy, tokenizer }: RowSources,
   terminal: Terminal,
-): Promise<{ readonly examples: readonly Loaded[]; readonly heldout: readonly Loaded[] }> {
+): Promise<ReadRows> {
   const { contextLength, vocabularySize } = policy.info;
   const { files: _, heldout: heldoutFiles, ...how } = config.data;
   const needs = objective.needsOf(objectiveOptions(config));
   const maxLengthCalled = calledOf(origins)('data.maxLength', '--max-length');
-  const read = async (label: string, files: readonly string[]): Promise<Loaded[]> => {
+  const read = async (label: string, files: readonly string[]) => {
     const source = { files, tokenizer, contextLength, vocabularySize, maxLengthCalled };
     const load = { single: loadTexts, pairs: loadPairs, groups: loadPairs, unpaired: loadLabelled(needs) };
     const { examples, report } = await load[objective.rows](how, source);
     terminal.print(labelled(terminal, label, reportText(report)));
-    return examples;
+    const formats = [...new Set(report.files.map(({ format }) => format))];
+    return { examples: examples as readonly Loaded[], formats };
   };
-  const examples = await read('data', data);
-  if (heldoutFiles !== undefined) return { examples, heldout: await read('held out', [heldoutFiles].flat()) };
+  const { examples, formats } = await read('data', data);
+  if (heldoutFiles !== undefined) {
+    const held = await read('held out', [heldoutFiles].flat());
+    return { examples, heldout: held.examples, formats };
+  }
   const held = holdOut(examples, loopOptions(config));
-  return { examples: held.train, heldout: held.heldout };
+  return { examples: held.train, heldout: held.heldout, formats };
 }
 
 /** Samples as people read them. */

@@ -1,5 +1,5 @@
 import type { Change, Verdict } from '@kelpie/runner';
-import { figure, percent, signed, type Terminal, table, wrap } from './print.js';
+import { figure, many, percent, signed, type Terminal, table, wrap } from './print.js';
 
 interface Measure {
   readonly label: string;
@@ -43,7 +43,7 @@ export function verdictText(
       : [[label, onlyAfter ? '' : text(change.before), text(change.after)]];
   });
   const columns = [
-    { title: `after ${verdict.steps} steps` },
+    { title: `after ${many(verdict.steps, 'step')}` },
     { title: 'before', align: 'right' as const },
     { title: 'after', align: 'right' as const },
   ];
