@@ -26,7 +26,8 @@ export interface ListLoss {
 
 /**
  * Negative log-likelihood of a ranking, item after item drawn from those that are left. Plackett 1975.
- *   L = Σ_i log Σ_{j in pool(i)} e^{s_j - s_i};   dL/ds_j = Σ_{i: j in pool(i)} softmax_pool(i)(s)_j - 1[j gives a term]
+ *   L = Σ_i log Σ_{j in pool(i)} e^{s_j - s_i}
+ *   dL/ds_j = Σ_{i: j in pool(i)} softmax_pool(i)(s)_j - 1[j gives a term]
  * pool(i) is i and everything ranked strictly below it; `breslow` also puts in what ties with i. An item with nothing
  * strictly below gives no term, nor does one of negative rank, which stands in no pool either.
  */

@@ -10,8 +10,8 @@ export interface BalancedWeights {
 }
 
 /**
- * Both directions of the KL between student p and teacher q, weighed. Amara et al. 2022, arXiv:2212.12965 (BD-KD), from its
- * abstract. How the paper adapts the weights is not known to us: they are inputs.
+ * Both directions of the KL between student p and teacher q, weighed. Amara et al. 2022, arXiv:2212.12965 (BD-KD), from
+ * its abstract. How the paper adapts the weights is not known to us: they are inputs.
  *   D = forward KL(q ‖ p) + reverse KL(p ‖ q)
  *   f = reverse u log u - forward log u,  f' = reverse (log u + 1) - forward/u
  *   dD/dlogit = forward (p - q) + reverse p (log(p/q) - KL(p ‖ q))

@@ -9,8 +9,8 @@ import { logMixture } from './mixture.js';
  *   f = (1-beta) u log u - w log w,  f' = (1-beta) log(u/w),  w = (1-beta) u + beta
  *   (f')^{-1}(v) = beta c/(1 - (1-beta) c),  c = e^{v/(1-beta)},  for v < -(1-beta) log(1-beta)
  *   dD/dlogit = (1-beta) p (log(p/m) - KL(p ‖ m))
- * beta 0 is KL(q ‖ p) and beta 1 KL(p ‖ q), as GKD and TRL have it. These are not limits: D itself goes to 0 at both ends, as
- * beta KL(q ‖ p) and (1-beta) KL(p ‖ q). beta 1/2 is half of `jensenShannon`.
+ * beta 0 is KL(q ‖ p) and beta 1 KL(p ‖ q), as GKD and TRL have it. These are not limits: D itself goes to 0 at both
+ * ends, as beta KL(q ‖ p) and (1-beta) KL(p ‖ q). beta 1/2 is half of `jensenShannon`.
  */
 export function generalizedJsd(beta: number): Divergence<true> {
   if (!(beta >= 0 && beta <= 1)) throw new RangeError(`beta: expected a number from 0 to 1, got ${beta}`);

@@ -24,20 +24,22 @@ export interface LogitLoss {
 export interface DistillationOptions {
   /** Divides the logits of both. Default 1. */
   readonly temperature?: number;
-  /** Multiplies loss and gradient by temperature², which keeps the gradient's scale (Hinton et al. 2015). Default false. */
+  /**
+   * Multiplies loss and gradient by temperature², which keeps the gradient's scale (Hinton et al. 2015). Default false.
+   */
   readonly scaleByTemperatureSquared?: boolean;
 }
 
 /**
- * Distillation over the full vocabulary: the mean over completion tokens of D(p ‖ q), p = softmax(logits/T) the student's and
- * q = softmax(teacherLogits/T) the teacher's next token. Hinton et al. 2015, arXiv:1503.02531; on completions of the student,
- * Agarwal et al. 2023, arXiv:2306.13649.
+ * Distillation over the full vocabulary: the mean over completion tokens of D(p ‖ q), p = softmax(logits/T) the
+ * student's and q = softmax(teacherLogits/T) the teacher's next token. Hinton et al. 2015, arXiv:1503.02531; on
+ * completions of the student, Agarwal et al. 2023, arXiv:2306.13649.
  *   dL/dlogit_v = p_v (f'(p_v/q_v) - E_p f'(p/q))/(T tokens)
  * Any divergence serves: `forwardKl`, `reverseKl`, `totalVariation` and the rest, `generalizedJsd`, the skewed KLs,
- * `balancedKl`. A token banned on both sides takes no part. Banned on one side alone, value and gradient are finite where the
- * divergence is: by the teacher for forward KL, js, alpha, Neyman, Hellinger, total variation; by the student for reverse KL,
- * js, alpha, Pearson, Hellinger, total variation; on either side for the generalised Jensen-Shannon and skewed KLs. A masked
- * position is passed over, whatever its logits hold.
+ * `balancedKl`. A token banned on both sides takes no part. Banned on one side alone, value and gradient are finite
+ * where the divergence is: by the teacher for forward KL, js, alpha, Neyman, Hellinger, total variation; by the student
+ * for reverse KL, js, alpha, Pearson, Hellinger, total variation; on either side for the generalised Jensen-Shannon and
+ * skewed KLs. A masked position is passed over, whatever its logits hold.
  */
 export function distillationLoss(
   batch: LogitBatch,

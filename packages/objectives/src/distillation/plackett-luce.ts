@@ -20,7 +20,10 @@ export interface RankingDistillationOptions {
 
 export interface RankingDistillation {
   readonly loss: number;
-  /** [classes]: class at each place, the label first, then by descending teacher logit, the lower index first among equals. */
+  /**
+   * [classes]: class at each place, the label first, then by descending teacher logit, the lower index first among
+   * equals.
+   */
   readonly order: Int32Array;
   /** [classes]: weight of each place. */
   readonly weights: Float64Array;
@@ -29,13 +32,14 @@ export interface RankingDistillation {
 }
 
 /**
- * Plackett-Luce distillation at one position: the student is to draw classes in the teacher's order, the true label first.
- * 2025, arXiv:2506.12542, as its method text and a third party's code have it (lightonai/pylate); the gradient is derived.
+ * Plackett-Luce distillation at one position: the student is to draw classes in the teacher's order, the true label
+ * first. 2025, arXiv:2506.12542, as its method text and a third party's code have it (lightonai/pylate); the gradient
+ * is derived.
  *   L = Σ_k w_k (log Σ_{j >= k} e^{s_j} - s_k),   places k = 0.. of the order
  *   dL/ds at place j = Σ_{k <= j} w_k softmax_{places from k}(s)_j - w_j
- * Convex in the student's logits s, and unmoved by a shift of them. Sorts: vocabulary · log vocabulary a position. A class that
- * the student bans stands in no sum; where it has a place of positive weight the loss is Infinity and its gradient that of
- * the other places.
+ * Convex in the student's logits s, and unmoved by a shift of them. Sorts: vocabulary · log vocabulary a position. A
+ * class that the student bans stands in no sum; where it has a place of positive weight the loss is Infinity and its
+ * gradient that of the other places.
  */
 export function rankingDistillation(
   logits: Float64Array,
@@ -86,7 +90,9 @@ export function teacherRanking(
 
 const isClass = (label: number, classes: number) => Number.isInteger(label) && label >= 0 && label < classes;
 
-/** The larger first; equal ones, -Infinity among them, are level. NaN, which only a masked position may hold, is first. */
+/**
+ * The larger first; equal ones, -Infinity among them, are level. NaN, which only a masked position may hold, is first.
+ */
 function descending(a: number, b: number): number {
   if (Number.isNaN(a) || Number.isNaN(b)) return Number(Number.isNaN(b)) - Number(Number.isNaN(a));
   return a === b ? 0 : b - a;
@@ -109,7 +115,9 @@ export interface RankingDistillationLoss extends LogitLoss {
   readonly weights: Float64Array;
 }
 
-/** `rankingDistillation` at every completion token, averaged over them. `labels` is [rows, tokens]: the realised tokens. */
+/**
+ * `rankingDistillation` at every completion token, averaged over them. `labels` is [rows, tokens]: the realised tokens.
+ */
 export function rankingDistillationLoss(
   batch: LogitBatch & { readonly labels: ArrayLike<number> },
   options: RankingDistillationOptions = {},

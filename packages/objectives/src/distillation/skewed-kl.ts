@@ -32,8 +32,8 @@ export function skewedForwardKl(skew: number): Divergence {
 }
 
 /**
- * Skewed KL of the student p against a mixture with the teacher q, bounded by -log skew. Ko et al. 2024, arXiv:2402.03898
- * (DistiLLM); its formulas are derived here.
+ * Skewed KL of the student p against a mixture with the teacher q, bounded by -log skew. Ko et al. 2024,
+ * arXiv:2402.03898 (DistiLLM); its formulas are derived here.
  *   D = KL(p ‖ m),  m = skew p + (1-skew) q
  *   f = u log(u/w),  f' = log(u/w) + (1-skew)/w,  w = skew u + 1-skew
  *   (f')^{-1}(v): y - skew e^y = v - 1 at y = log(u/w), then u = (1-skew) e^y/(1 - skew e^y);  v < -log skew

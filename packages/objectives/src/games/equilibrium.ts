@@ -7,9 +7,9 @@ import { checkGame, type PreferenceGame, winProbabilities } from './nash.js';
 const SHORTEST = 2 ** -20;
 
 /**
- * [outcomes]: log-probabilities of the game's only equilibrium, π = softmax(log π_ref + P π/beta). Followed from the reference:
- * the equilibria of P s/beta for s from 0 to 1 are one curve, and each is found from the one before by Newton's method, in
- * stretches as long as it converges.
+ * [outcomes]: log-probabilities of the game's only equilibrium, π = softmax(log π_ref + P π/beta). Followed from the
+ * reference: the equilibria of P s/beta for s from 0 to 1 are one curve, and each is found from the one before by
+ * Newton's method, in stretches as long as it converges.
  */
 export function nashEquilibrium(game: PreferenceGame): Float64Array {
   checkGame(game);

@@ -22,8 +22,8 @@ export function winProbabilities(
 }
 
 /**
- * [outcomes]: log-probabilities of the policy that the regularised proximal step from `anchor` against `opponent` gives,
- * Tiapkin et al. 2025, arXiv:2505.19731; the form is a secondary summary's, its solution is derived.
+ * [outcomes]: log-probabilities of the policy that the regularised proximal step from `anchor` against `opponent`
+ * gives, Tiapkin et al. 2025, arXiv:2505.19731; the form is a secondary summary's, its solution is derived.
  *   argmin_π { P(opponent beats π)/beta + KL(π ‖ π_ref) + KL(π ‖ anchor)/eta }
  *   log π = (eta log π_ref + log anchor + (eta/beta) P opponent)/(1 + eta) + a constant
  */
@@ -47,12 +47,12 @@ export interface MirrorProxIteration {
 }
 
 /**
- * Nash Mirror-Prox: each iteration takes two proximal steps, both from the current policy: one against itself, one against the
- * outcome of the first. Tiapkin et al. 2025, arXiv:2505.19731 (later: Proximal Point Nash Learning). The first entry is the
- * start, the reference; one more for each iteration.
- * KL(equilibrium ‖ π_k) shrinks at least by 1/(1 + eta) an iteration where eta is small enough for the game: in every game
- * tried eta = 2 beta and beta/2 were. For language models each step is a round of optimisation towards the same target;
- * this is the exact iteration over listed outcomes.
+ * Nash Mirror-Prox: each iteration takes two proximal steps, both from the current policy: one against itself, one
+ * against the outcome of the first. Tiapkin et al. 2025, arXiv:2505.19731 (later: Proximal Point Nash Learning). The
+ * first entry is the start, the reference; one more for each iteration. KL(equilibrium ‖ π_k) shrinks at least by 1/(1
+ * + eta) an iteration where eta is small enough for the game: in every game tried eta = 2 beta and beta/2 were. For
+ * language models each step is a round of optimisation towards the same target; this is the exact iteration over listed
+ * outcomes.
  */
 export function nashMirrorProx(
   game: PreferenceGame,
@@ -78,7 +78,8 @@ export function klToEquilibrium(equilibrium: Float64Array, policies: readonly Fl
 
 /**
  * What the best answer to a policy gains over it in the regularised game; 0 at the equilibrium only.
- *   max_π' [P(π' beats π) - beta KL(π' ‖ π_ref)] - [1/2 - beta KL(π ‖ π_ref)] = beta log Σ π_ref e^{Pπ/beta} - (1/2 - beta KL)
+ *   max_π' [P(π' beats π) - beta KL(π' ‖ π_ref)] - [1/2 - beta KL(π ‖ π_ref)]
+ *   = beta log Σ π_ref e^{Pπ/beta} - (1/2 - beta KL(π ‖ π_ref))
  */
 export function bestResponseGain(game: PreferenceGame, policy: Float64Array): number {
   const reference = logSoftmax(game.referenceLogits);

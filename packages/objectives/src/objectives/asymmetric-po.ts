@@ -19,10 +19,10 @@ import { asymmetricWeights } from '../weights/asymmetric.js';
  *   L = aggregate(clipped(ρ_t, A)) + beta mean over rows of w (1/n) Σ_t k3(d_t)
  *   ρ_t = π(y_t)/π_old(y_t),  d_t = log π(y_t) - log π_ref(y_t)
  *   dL/dlog π(y_t) = -A ρ_t times the aggregation's weight, 0 where clipped, + beta w (1 - e^{-d_t}) mask_t/(n rows)
- * A and w from rewards, lengths and the difficulty of the prompt, d = 1 - share of right answers: see `asymmetricWeights`. Of
- * the released code its weights were run and its lengths read; the policy's part is PPO's, whose aggregation is an option
- * here, `rows` as GRPO's by default. Rewards are 1 for right and 0 for wrong. Logs what `grpo` logs; details `advantages`,
- * `klWeights`, `difficulties`, [rows], and those of the clipped surrogate.
+ * A and w from rewards, lengths and the difficulty of the prompt, d = 1 - share of right answers: see
+ * `asymmetricWeights`. The policy's part is PPO's, whose aggregation is an option here, `rows` as GRPO's by default;
+ * the KL is a mean of row means in the released code. Rewards are 1 for right and 0 for wrong. Logs what `grpo` logs;
+ * details `advantages`, `klWeights`, `difficulties`, [rows], and those of the clipped surrogate.
  */
 export const asymmetricPo = defineObjective({
   name: 'asymmetric-po',

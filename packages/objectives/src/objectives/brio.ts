@@ -6,20 +6,21 @@ import { entropyMetric } from '../pairs.js';
 import { groupsOfRows, orderedPairs } from '../ranking.js';
 
 /**
- * BRIO: candidates ranked by margins that grow with their distance in the ranking, beside the likelihood of a gold answer.
- * Liu et al. 2022, arXiv:2203.16804; yixinL7/BRIO, `RankingLoss`.
+ * BRIO: candidates ranked by margins that grow with their distance in the ranking, beside the likelihood of a gold
+ * answer. Liu et al. 2022, arXiv:2203.16804; yixinL7/BRIO, `RankingLoss`.
  *   S_i = scale Σ_t mask_t log π(y_t) / (n_i + addedLength)^lengthExponent          candidates best first
  *   L = rankWeight · mean over groups of Σ_{i<j} w_{j-i} max(0, S_j - S_i + (j-i) margin)  + nllWeight NLL(gold)
  *     + rankWeight goldWeight · mean over groups of Σ_i w max(0, S_i - S_gold + goldMargin)
- * `reduction: 'offset-mean'`, the default, is the released code: per distance d the mean over its K-d pairs, w_d = 1/(K-d),
- * so that the one pair at the largest distance weighs as much as all neighbours together; gold: w = 1/K. `pair-sum` is the
- * double sum of the paper, w = 1. The NLL is a mean over all gold tokens of the step.
+ * `reduction: 'offset-mean'`, the default, is the released code: per distance d the mean over its K-d pairs, w_d =
+ * 1/(K-d), so that the one pair at the largest distance weighs as much as all neighbours together; gold: w = 1/K.
+ * `pair-sum` is the double sum of the paper, w = 1. The NLL is a mean over all gold tokens of the step.
  *   dL/dlogπ(y_t) = ± rankWeight w/groups · scale mask_t/(n + addedLength)^lengthExponent for each active pair
  *                   - nllWeight mask_t/gold tokens                                                     gold only
- * A group's candidates are its rows with `perRow.external` 0, in ascending `perRow.ranks` (ties in the order of the rows; a
- * negative rank takes no part); its gold answer, if any, is the row with `external` 1. An empty completion has score 0.
- * Defaults: the released configuration for CNN/DailyMail, scale 1 and label smoothing left out. Exponent 0.6 and scale 0.01
- * for XSum. `details`: `scores` [rows]; `losses` [groups], of ranking and gold term with their reduction's weights.
+ * A group's candidates are its rows with `perRow.external` 0, in ascending `perRow.ranks` (ties in the order of the
+ * rows; a negative rank takes no part); its gold answer, if any, is the row with `external` 1. An empty completion has
+ * score 0. Defaults: the released configuration for CNN/DailyMail, scale 1 and label smoothing left out. Exponent 0.6
+ * and scale 0.01 for XSum. `details`: `scores` [rows]; `losses` [groups], of ranking and gold term with their
+ * reduction's weights.
  */
 export const brio = defineObjective({
   name: 'brio',

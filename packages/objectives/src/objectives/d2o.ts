@@ -6,15 +6,17 @@ import { entropyMetric } from '../pairs.js';
 import { groupsOfRows } from '../ranking.js';
 
 /**
- * Distributional dispreference optimisation: only what is bad is labelled. Duan et al. 2024, arXiv:2403.03419. The formula is
- * as a third party's code tells it; the authors' was not at hand, nor their constants: 0.1 and 0.1 are the third party's.
+ * Distributional dispreference optimisation: only what is bad is labelled. Duan et al. 2024, arXiv:2403.03419. The
+ * formula is as a third party's code tells it; the authors' was not at hand, nor their constants: 0.1 and 0.1 are the
+ * third party's.
  *   z = beta/K Σ_k log(π(y_k)/π_-(y_k)) - alpha log(π(y_l)/π_+(y_l))
  *   L = mean over groups of softplus(-z)
  *   dL/dlogπ(y_t) = -(beta/K) σ(-z) mask_t/groups for each anchor,  +alpha σ(-z) mask_t/groups for the negative
- * A group is one prompt: K anchors that the policy wrote itself (`perRow.labels` 1) and the dispreferred completion (0);
- * several of those are averaged, as the anchors are. `reference.logprobs` of an anchor are those of the harmful model π_-,
- * of a negative those of the helpful one π_+; where one reference serves as both, they are its own. A group that lacks one
- * kind tells nothing: 0, and it counts in the mean. `details`: `losses` and `logits` [groups], `logratios` [rows].
+ * A group is one prompt: K anchors that the policy wrote itself (`perRow.labels` 1) and the dispreferred completion
+ * (0); several of those are averaged, as the anchors are. `reference.logprobs` of an anchor are those of the harmful
+ * model π_-, of a negative those of the helpful one π_+; where one reference serves as both, they are its own. A group
+ * that lacks one kind tells nothing: 0, and it counts in the mean. `details`: `losses` and `logits` [groups],
+ * `logratios` [rows].
  */
 export const d2o = defineObjective({
   name: 'd2o',

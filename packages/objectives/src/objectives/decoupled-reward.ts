@@ -7,18 +7,20 @@ import { entropyMetric } from '../pairs.js';
 import { groupsOfRows } from '../ranking.js';
 
 /**
- * Decoupled reward policy optimisation (DRPO), which prefers short correct answers without ever calling a correct one bad.
- * Li et al. 2025, arXiv:2510.04474; Optimization-AI/DRPO, `compute_policy_loss_drpo`; built on DisCO, arXiv:2505.12366.
+ * Decoupled reward policy optimisation (DRPO), which prefers short correct answers without ever calling a correct one
+ * bad. Li et al. 2025, arXiv:2510.04474; Optimization-AI/DRPO, `compute_policy_loss_drpo`; built on DisCO,
+ * arXiv:2505.12366.
  *   s = Σ_t mask_t log π(y_t)/n,   w_i ∝ exp((1 - n_i/maxTokens)/lambda), summing to 1 over the correct rows of a group
  *   L = -mean over groups of [Σ_correct w_i s_i - tau log mean_wrong exp(s_j/tau)] + (klWeight/2) max(0, KL - delta)²
  *   KL = mean over tokens of d (`k1`) or e^{-d} - 1 + d (`k3`),  d = log π_old - log π:  an estimate of KL(π_old ‖ π)
- *   ds_i = -w_i/groups,  ds_j = softmax_wrong(s/tau)_j/groups, then mask_t/n;   of the constraint klWeight max(0, KL - delta)
- *   mask_t/tokens times -1 (`k1`) or e^{-d} - 1 (`k3`)
- * Correct is a reward above 0; a NaN reward or an empty completion is of neither kind. A group without both kinds gives 0 and
- * counts in the mean. `lengthReward: false` is DisCO, w uniform (lambda to infinity). Not separable: the KL that is squared is
- * that of the step. The released code has the gradient of klWeight/2, reports a surrogate in place of the loss, and takes the
- * padded width of a batch for maxTokens. Not the doubly robust DRPO of arXiv:2506.01183. Defaults: the released ones.
- * `details`: `scores` s and `weights` w [rows], 0 where they play no part in w; `terms` [2]: objective and penalty.
+ *   ds_i = -w_i/groups,  ds_j = softmax_wrong(s/tau)_j/groups, then mask_t/n
+ *   of the constraint klWeight max(0, KL - delta) mask_t/tokens times -1 (`k1`) or e^{-d} - 1 (`k3`)
+ * Correct is a reward above 0; a NaN reward or an empty completion is of neither kind. A group without both kinds gives
+ * 0 and counts in the mean. `lengthReward: false` is DisCO, w uniform (lambda to infinity). Not separable: the KL that
+ * is squared is that of the step. The released code has the gradient of klWeight/2, reports a surrogate in place of the
+ * loss, and takes the padded width of a batch for maxTokens. Not the doubly robust DRPO of arXiv:2506.01183. Defaults:
+ * the released ones. `details`: `scores` s and `weights` w [rows], 0 where they play no part in w; `terms` [2]:
+ * objective and penalty.
  */
 export const decoupledReward = defineObjective({
   name: 'decoupled-reward',

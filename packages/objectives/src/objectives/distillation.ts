@@ -27,20 +27,22 @@ interface WeightedScore {
 }
 
 /**
- * On-policy distillation over the full vocabulary: the student is to give the teacher's distribution wherever it goes itself.
- * Agarwal et al. 2023, arXiv:2306.13649 (GKD). The reference is the teacher; sampling is not differentiated.
- *   L = aggregate( D(p_t ‖ q_t) ),  p_t, q_t: next-token distributions of student and teacher;  dL/dD_t = the aggregation's weight
- * A policy gives D_t as a score, exactly and with its gradient at the logits; `distillationLoss` is the same on logits at hand.
- *   jsd                  beta KL(q ‖ m) + (1-beta) KL(p ‖ m), m = (1-beta) p + beta q; beta 0 is KL(q ‖ p), beta 1 KL(p ‖ q),
- *                        as TRL has it: no limits, between 0 and 0.001 lies a factor of 1000
+ * On-policy distillation over the full vocabulary: the student is to give the teacher's distribution wherever it goes
+ * itself. Agarwal et al. 2023, arXiv:2306.13649 (GKD). The reference is the teacher; sampling is not differentiated.
+ *   L = aggregate( D(p_t ‖ q_t) ),  p_t, q_t: next-token distributions of student and teacher
+ *   dL/dD_t = the aggregation's weight: mask_t/tokens by default
+ * A policy gives D_t as a score, exactly and with its gradient at the logits; `distillationLoss` is the same on logits
+ * at hand.
+ *   jsd                  beta KL(q ‖ m) + (1-beta) KL(p ‖ m), m = (1-beta) p + beta q; beta 0 is KL(q ‖ p) and beta 1
+ *                        KL(p ‖ q), as TRL has it: no limits, between 0 and 0.001 lies a factor of 1000
  *   alpha                alpha as Wang et al. 2023 write it; 0 is KL(p ‖ q), 1 is KL(q ‖ p)
  *   skewed-forward-kl    KL(q ‖ skew q + (1-skew) p), skewed-reverse-kl KL(p ‖ skew p + (1-skew) q): Ko et al. 2024,
  *                        arXiv:2402.03898 (DistiLLM)
- *   balanced-kl          forwardWeight KL(q ‖ p) + reverseWeight KL(p ‖ q): Amara et al. 2022, arXiv:2212.12965 (BD-KD), its rule
- *                        for the weights left out
- * The mean is over tokens by default, as GKD's. Scores are taken at the policy's temperature, which divides the logits of both;
- * `weighted` with temperature² gives back the gradient's scale. Sampled in place of exact, reverse KL is `kdrl` without rewards.
- * Logs `divergence`, the mean over tokens; details `divergences`, [rows, tokens].
+ *   balanced-kl          forwardWeight KL(q ‖ p) + reverseWeight KL(p ‖ q): Amara et al. 2022, arXiv:2212.12965
+ *                        (BD-KD), its rule for the weights left out
+ * The mean is over tokens by default, as GKD's. Scores are taken at the policy's temperature, which divides the logits
+ * of both; `weighted` with temperature² gives back the gradient's scale. Sampled in place of exact, reverse KL is
+ * `kdrl` without rewards. Logs `divergence`, the mean over tokens; details `divergences`, [rows, tokens].
  */
 export const distillation = defineObjective({
   name: 'distillation',
@@ -97,9 +99,9 @@ export const distillation = defineObjective({
 });
 
 /**
- * Whether a token that the student has left out is brought back, so that there is nowhere to rest but at the teacher: the
- * gradient there falls no faster than a power of p below 1. Under the others it falls as p log p or p: one that is nearly
- * gone stays gone. Total variation has no slope that fades near the teacher.
+ * Whether a token that the student has left out is brought back, so that there is nowhere to rest but at the teacher:
+ * the gradient there falls no faster than a power of p below 1. Under the others it falls as p log p or p: one that is
+ * nearly gone stays gone. Total variation has no slope that fades near the teacher.
  */
 function bringsBack({ divergence, beta, alpha, forwardWeight }: Parameters): boolean {
   if (divergence === 'jsd') return beta === 0;

@@ -6,13 +6,13 @@ import { pairDetails, pairNeeds } from '../pair-objective.js';
 import { interleave, marginsOf, pairMetrics } from '../pairs.js';
 
 /**
- * DPO that takes the reference's margin only where it agrees with the pair (HyPO of its authors, not that of on-policy KL:
- * see `hypo`). 2026, arXiv:2602.11902. The formula is that of the paper's abstract; no code of theirs was at hand.
- *   z = beta (L_chosen - L_rejected - max(0, R_chosen - R_rejected)),  L, R: summed log-probabilities of policy, reference
+ * DPO that takes the reference's margin only where it agrees with the pair (HyPO of its authors, not that of on-policy
+ * KL: see `hypo`). 2026, arXiv:2602.11902. The formula is that of the paper's abstract; no code of theirs was at hand.
+ *   z = beta (L_chosen - L_rejected - max(0, R_chosen - R_rejected)),  L, R: summed under policy, reference
  *   L = mean over pairs of softplus(-z);   dL/dlogπ(y_t) = ∓ beta σ(-z) mask_t/pairs        - chosen, + rejected
- * DPO's z where the reference prefers chosen; where it prefers rejected, DPO is content with a policy that does so less,
- * and this asks for one that does not. `details`: `losses`, `referenceMargins` (unclipped), `logits` z and `margins` [pairs];
- * `implicitRewards` and `sequenceLogprobs` [rows].
+ * DPO's z where the reference prefers chosen; where it prefers rejected, DPO is content with a policy that does so
+ * less, and this asks for one that does not. `details`: `losses`, `referenceMargins` (unclipped), `logits` z and
+ * `margins` [pairs]; `implicitRewards` and `sequenceLogprobs` [rows].
  */
 export const hybridDpo = defineObjective({
   name: 'hybrid-dpo',

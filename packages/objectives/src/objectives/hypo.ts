@@ -14,11 +14,11 @@ import { klAdvantages } from '../sampled-kl.js';
  *   r = Σ_t mask_t (log π(y_t) - log π_ref(y_t)),  L_i = Σ_t mask_t log π(y_t),  A: see `klAdvantages`
  *   dL/dlogπ(y_t) = ∓ beta σ(-z) mask_t/pairs          - chosen, + rejected
  *                   klWeight A_i mask_t/own rows       own rows
- * The expected gradient of the second term is exactly that of KL(π ‖ π_ref); its value is none, and `kl` is logged beside it.
- * `perRow.external` 1 marks offline rows, as many chosen (`labels` 1) as rejected ones in a group, paired in their order; 0
- * marks samples of the policy, compared within their group. Pairs and samples may stand in one group or in groups of their
- * own. `details`: `losses` [pairs]; `logratios` and `klAdvantages` [rows], 0 on offline rows; `terms` [2]: this input's part
- * of both means, without the weight.
+ * The expected gradient of the second term is exactly that of KL(π ‖ π_ref); its value is none, and `kl` is logged
+ * beside it. `perRow.external` 1 marks offline rows, as many chosen (`labels` 1) as rejected ones in a group, paired in
+ * their order; 0 marks samples of the policy, compared within their group. Pairs and samples may stand in one group or
+ * in groups of their own. `details`: `losses` [pairs]; `logratios` and `klAdvantages` [rows], 0 on offline rows;
+ * `terms` [2]: this input's part of both means, without the weight.
  */
 export const hypo = defineObjective({
   name: 'hypo',

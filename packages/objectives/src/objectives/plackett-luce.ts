@@ -6,16 +6,16 @@ import { entropyMetric } from '../pairs.js';
 import { groupsOfRows, orderedPairs, plackettLuceLoss } from '../ranking.js';
 
 /**
- * Preference optimisation from rankings. Rafailov et al. 2023, arXiv:2305.18290, appendix A.3 (Plackett-Luce); its form for
- * K completions and its gradient are derived here.
+ * Preference optimisation from rankings. Rafailov et al. 2023, arXiv:2305.18290, appendix A.3 (Plackett-Luce); its form
+ * for K completions and its gradient are derived here.
  *   s_i = beta r_i,  r_i = Σ_t mask_t (log π(y_t) - log π_ref(y_t));   `score: 'mean'`: r_i divided by the row's tokens
  *   L = mean over lists of Σ_i log Σ_{j in pool(i)} e^{s_j - s_i},   pool(i): i and everything ranked strictly below it
  *   dL/dlogπ(y_t) of row j = beta mask_t/lists (Σ_{i: j in pool(i)} softmax_pool(i)(s)_j - 1[j gives a term]) [/n_j]
- * A group is a list, `perRow.ranks` its ranking, 0 the best; a negative rank takes no part. Two rows are DPO. An item with
- * nothing strictly below it gives no term; a list without one is 0 and counts in the mean. Ties: `strict`, the default,
- * keeps tied items out of each other's pool, so that a tie says nothing; `breslow` puts them in, which pushes them together
- * (Breslow 1974). `topK: 1` is the cross-entropy of the best against its list. `details`: `losses` [lists]; `scores` and
- * `scoreGradients` (d L / d s, the mean's divisor included), each [rows].
+ * A group is a list, `perRow.ranks` its ranking, 0 the best; a negative rank takes no part. Two rows are DPO. An item
+ * with nothing strictly below it gives no term; a list without one is 0 and counts in the mean. Ties: `strict`, the
+ * default, keeps tied items out of each other's pool, so that a tie says nothing; `breslow` puts them in, which pushes
+ * them together (Breslow 1974). `topK: 1` is the cross-entropy of the best against its list. `details`: `losses`
+ * [lists]; `scores` and `scoreGradients` (d L / d s, the mean's divisor included), each [rows].
  */
 export const plackettLuce = defineObjective({
   name: 'plackett-luce',

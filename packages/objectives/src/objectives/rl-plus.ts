@@ -15,18 +15,19 @@ import {
 } from '../surrogate/index.js';
 
 /**
- * RL-PLUS: external completions beside the policy's own, by a mixed importance ratio and an advantage that looks for what
- * the policy does not yet do. Dong et al. 2025, arXiv:2508.00222; YihongDong/RL-PLUS, `rlplus_core_alg.py`.
+ * RL-PLUS: external completions beside the policy's own, by a mixed importance ratio and an advantage that looks for
+ * what the policy does not yet do. Dong et al. 2025, arXiv:2508.00222; YihongDong/RL-PLUS, `rlplus_core_alg.py`.
  *   own rows        -A ρ,  ρ = π/π_old
  *   external rows   -A stopgrad((1 - π)^gamma) ρ,  ρ = 2π/(π_ω + π_old)        at most 2π/π_old and 2π/π_ω
  *   dL/dlog π(y_t) = -A ρ or -A (1 - π)^gamma ρ, times the reduction's weight
- * π_ω wrote the external completions. `behaviour: 'mixture'`, the default, does not know it and takes (π_old + uniform)/2:
- * uniform is 1 in the released code, hence ρ = 4π/(1 + 3π_old), and the uniform distribution's 1/vocabulary as secondary
- * sources have the paper. `given` reads `perToken.behaviourLogprobs`. `perRow.external` 1 marks external rows. Own rows are
- * not clipped in the released script; `clip` does, external rows never. `aggregation: 'budget'` is the script's: the sum over
- * all tokens divided by `tokenBudget` alone, so that the loss grows with the number of rows; hence the default is another.
- * Advantages are `groupMean` over own and external rows together. Logs `loss/policy_avg`, `ratio/external`; details
- * `losses`, and `externalRatios` ρ and `exploration` (1 - π)^gamma, both 0 on own rows, [rows, tokens].
+ * π_ω wrote the external completions. `behaviour: 'mixture'`, the default, does not know it and takes (π_old +
+ * uniform)/2: uniform is 1 in the released code, hence ρ = 4π/(1 + 3π_old), and the uniform distribution's 1/vocabulary
+ * as secondary sources have the paper. `given` reads `perToken.behaviourLogprobs`. `perRow.external` 1 marks external
+ * rows. Own rows are not clipped in the released script; `clip` does, external rows never. `aggregation: 'budget'` is
+ * the script's: the sum over all tokens divided by `tokenBudget` alone, so that the loss grows with the number of rows;
+ * hence the default is another. Advantages are `groupMean` over own and external rows together. Logs `loss/policy_avg`,
+ * `ratio/external`; details `losses`, and `externalRatios` ρ and `exploration` (1 - π)^gamma, both 0 on own rows,
+ * [rows, tokens].
  */
 export const rlPlus = defineObjective({
   name: 'rl-plus',

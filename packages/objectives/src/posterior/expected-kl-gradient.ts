@@ -3,8 +3,8 @@ import { klAdvantages } from '../sampled-kl.js';
 
 /**
  * [outcomes]: the expected gradient at the logits of `hypo`'s term, mean_i stopgrad(A_i) log π(y_i) over groups of
- * `groupSize` independent draws of the policy, A of `klAdvantages`; by enumeration of all outcomes^groupSize groups. It is the
- * gradient of KL(π ‖ π_ref) whatever the group's size. Outcomes that the policy cannot draw are in no group.
+ * `groupSize` independent draws of the policy, A of `klAdvantages`; by enumeration of all outcomes^groupSize groups. It
+ * is the gradient of KL(π ‖ π_ref) whatever the group's size. Outcomes that the policy cannot draw are in no group.
  */
 export function expectedKlGradient(
   logits: Float64Array,

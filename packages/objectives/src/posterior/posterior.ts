@@ -20,8 +20,8 @@ export interface Posterior {
 }
 
 /**
- * The Bayesian posterior with the reference as prior and e^{r/beta} as likelihood, which is the optimum of KL-regularised
- * reinforcement learning. Korbak et al. 2022, arXiv:2205.11275.
+ * The Bayesian posterior with the reference as prior and e^{r/beta} as likelihood, which is the optimum of
+ * KL-regularised reinforcement learning. Korbak et al. 2022, arXiv:2205.11275.
  *   π* = π_ref e^{r/beta}/Z;   max_π E_π r - beta KL(π ‖ π_ref) = beta log Z
  */
 export function posteriorOf({ referenceLogits, rewards, beta }: Omit<RegularisedProblem, 'logits'>): Posterior {
@@ -54,7 +54,9 @@ export interface PosteriorDivergence extends Posterior {
   };
 }
 
-/** How far a policy is from the posterior, both ways, and the objective that says the same. Exact, over all outcomes. */
+/**
+ * How far a policy is from the posterior, both ways, and the objective that says the same. Exact, over all outcomes.
+ */
 export function posteriorDivergence(problem: RegularisedProblem): PosteriorDivergence {
   const { rewards, beta } = problem;
   const policy = logSoftmax(problem.logits);

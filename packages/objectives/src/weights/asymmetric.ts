@@ -26,10 +26,11 @@ export interface AsymmetricWeights {
 const LENGTH_BASE = 1.00001;
 
 /**
- * Weights of asymmetric policy optimisation: on hard prompts right answers are held to the reference less, and wrong answers
- * that ramble are pushed down more. View-R1 (Indolent-Kawhi/View-R1, `ppo_actor.py`, `experience_maker.py`); its part on
- * lengths was read there, not run. Difficulty is 0 or 1 where all agree: then a KL counts in full. The excess is that over the
- * mean length of the group's right answers; a group without any leaves advantages as they are. The deviation is unbiased.
+ * Weights of asymmetric policy optimisation: on hard prompts right answers are held to the reference less, and wrong
+ * answers that ramble are pushed down more. View-R1 (Indolent-Kawhi/View-R1, `ppo_actor.py`, `experience_maker.py`);
+ * the numbers are those of that code. Difficulty is 0 or 1 where all agree: then a KL counts in full. The
+ * excess is that over the mean length of the group's right answers; a group without any leaves advantages as they are.
+ * The deviation is unbiased.
  */
 export function asymmetricWeights({ rewards, groups, lengths }: JudgedGroups): AsymmetricWeights {
   const difficulties = new Float64Array(rewards.length);

@@ -13,11 +13,11 @@ export function updatesReference(step: number, { every = 512 }: ReferenceUpdateO
 }
 
 /**
- * A reference that follows the policy: trust-region DPO. Gorbatovski et al. 2024, arXiv:2404.09656; defaults and schedule as
- * TRL's `sync_ref_model`.
+ * A reference that follows the policy: trust-region DPO. Gorbatovski et al. 2024, arXiv:2404.09656; defaults and
+ * schedule as TRL's `sync_ref_model`.
  *   after step t, counted from 1, with t mod every = 0:   ref = alpha policy + (1 - alpha) ref
- * Both are parameters, [parameters]; gives the reference of step t + 1, the same array where it stays. Rewards logged before
- * and after an update are measured from different references and do not compare.
+ * Both are parameters, [parameters]; gives the reference of step t + 1, the same array where it stays. Rewards logged
+ * before and after an update are measured from different references and do not compare.
  */
 export function updatedReference(
   {
