@@ -28,18 +28,23 @@ export function optimalPolicy({ reference, rewards, divergence, beta }: Regulari
   );
   const isBest = rewards.map((reward, i) => (possible[i] && reward === best ? 1 : 0));
   const room = -logSumExp(reference.filter((_, i) => isBest[i]));
-  const logRatios = (t: number) => {
-    const top = divergence.derivative(t);
-    return rewards.map((reward, i) => {
-      if (isBest[i]) return t;
-      return Math.min(t, logOptimum(divergence, top - (best - reward) / beta));
-    });
-  };
   if (divergence.name === 'total-variation') return movedMass(reference, rewards, best, isBest, beta);
-  const excess = (t: number) =>
-    logSumExp(logRatios(t).map((ratio, i) => (possible[i] ? ratio + reference[i]! : ratio - Infinity)));
-  const t = excess(0) >= 0 ? 0 : rootBetween(excess, 0, Math.max(room, Number.MIN_VALUE) * (1 + 1e-15));
-  return normalized(logRatios(t).map((ratio, i) => (possible[i] ? ratio + reference[i]! : Number.NEGATIVE_INFINITY)));
+  const gaps = rewards.map((reward) => (best - reward) / beta);
+  /** log u of each completion where that of the best is t. */
+  const logRatio = (i: number, t: number, top: number) =>
+    isBest[i] ? t : Math.min(t, logOptimum(divergence, top - gaps[i]!));
+  const excess = (t: number) => {
+    const top = divergence.derivative(t);
+    let sum = 0;
+    for (let i = 0; i < gaps.length; i++) if (possible[i]) sum += Math.exp(logRatio(i, t, top) + reference[i]!);
+    return Math.log(sum);
+  };
+  // At either end the sum may miss 1 by its last digit.
+  const t = excess(0) >= 0 ? 0 : excess(room) <= 0 ? Math.max(room, 0) : rootBetween(excess, 0, room);
+  const top = divergence.derivative(t);
+  return normalized(
+    reference.map((logprob, i) => (possible[i] ? logRatio(i, t, top) + logprob : Number.NEGATIVE_INFINITY)),
+  );
 }
 
 function movedMass(reference: Float64Array, rewards: Float64Array, best: number, isBest: Float64Array, beta: number) {
