@@ -132,6 +132,11 @@ export function jsonSchema(): Record<string, unknown> {
     io: 'input',
     override: ({ jsonSchema }) => {
       delete jsonSchema.required;
+      // Of objectives that nothing is required of, more than one may fit what an editor has of one yet.
+      if (jsonSchema.oneOf !== undefined) {
+        jsonSchema.anyOf = jsonSchema.oneOf;
+        delete jsonSchema.oneOf;
+      }
     },
   });
   return { ...schema, title: 'A training run of Kelpie' };
