@@ -34,6 +34,7 @@ export {
 } from './input.js';
 export { lengthDesensitized, sharedLengthWeights } from './length-desensitized.js';
 export * from './margin-losses.js';
+export * from './matching/index.js';
 export { type Mean, type Metrics, meanMetrics, mergeMetrics } from './metrics.js';
 export * from './numerics.js';
 export {
@@ -58,6 +59,7 @@ export {
 export * from './posterior/index.js';
 export { type PlackettLuceOptions, plackettLuceLoss, type Ties } from './ranking.js';
 export { klAdvantages } from './sampled-kl.js';
+export * from './selection/index.js';
 export * from './shaping/index.js';
 export * from './surrogate/index.js';
 export { type Term, weighted } from './weighted.js';

@@ -74,6 +74,8 @@ export interface RowTable {
   readonly ranks: Int32Array;
   /** 1 on a completion that the policy did not draw, a demonstration or an offline one; 0 on the policy's own. */
   readonly external: Uint8Array;
+  /** log of an unnormalised target probability of the completion, in nats. NaN: none is known. */
+  readonly targetLogScores: Float64Array;
 }
 export type RowField = keyof RowTable;
 

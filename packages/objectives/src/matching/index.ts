@@ -1,0 +1,1 @@
+export { estimatedLogPartition, type MovingMean, movingMean } from './partition.js';
