@@ -11,6 +11,7 @@ const folders = [
   'packages/policy/src/architectures',
   'packages/policy/src/scores',
   'packages/data/src/formats',
+  'packages/rewards/src/sources',
   'packages/runner/src/loggers',
 ];
 

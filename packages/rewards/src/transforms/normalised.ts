@@ -1,0 +1,44 @@
+import { addChunk, noMoments, type RunningMoments } from '@kelpie/objectives';
+import { badOption } from '../error.js';
+import { derived, type Reward } from '../reward.js';
+
+export interface NormaliseOptions {
+  readonly name?: string;
+  /** `running`: of all judged so far, this call's among them (trlX). Or fixed ones, as `momentsOfRewards` measures them. */
+  readonly by: 'running' | Pick<RunningMoments, 'mean' | 'deviation'>;
+  /** False: only divides, so that 0 stays 0. Default true. */
+  readonly shiftMean?: boolean;
+}
+
+/**
+ * (R - mean)/deviation, or R/deviation. As long as all that was judged is the same, there is no deviation, and nothing is
+ * divided. Running moments are in the state of the call: given back, and used when they are handed in again.
+ */
+export function normalised(
+  reward: Reward,
+  { name = `${reward.name}/normalised`, by, shiftMean = true }: NormaliseOptions,
+): Reward {
+  if (by !== 'running' && !(Number.isFinite(by.mean) && by.deviation > 0 && Number.isFinite(by.deviation)))
+    throw badOption(name, 'by', 'a finite mean and a deviation above 0', by);
+  return derived({
+    name,
+    members: [reward],
+    combine([values], { state }) {
+      const running = by === 'running' ? addChunk(state[name] ?? noMoments, judgedOf(values!)) : undefined;
+      const { mean, deviation } = running ?? (by as RunningMoments);
+      const scale = deviation > 0 ? deviation : 1;
+      return {
+        rewards: values!.map((value) => (value - (shiftMean ? mean : 0)) / scale),
+        ...(running && { state: { [name]: running } }),
+      };
+    },
+  });
+}
+
+/** Those that were judged. */
+export const judgedOf = (rewards: Float64Array): Float64Array => rewards.filter((reward) => !Number.isNaN(reward));
+
+/** Mean and deviation of the rewards of the reference's completions, say. */
+export function momentsOfRewards(rewards: Float64Array): RunningMoments {
+  return addChunk(noMoments, judgedOf(rewards));
+}
