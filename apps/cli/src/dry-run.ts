@@ -49,9 +49,7 @@ export async function dryRun(
     shape: await modelShape(config.model.path ?? config.model.init!),
     parameters: policy.info.parameters,
     trainedParameters: policy.info.trainedParameters,
-    adapter: config.lora.rank !== undefined || config.model.adapter !== undefined,
     copiesReference: config.lora.rank === undefined && keepsReference(objective, config) !== false,
-    samples: options.samplePrompts > 0,
     ...batchesOf(planned.plan, { steps, examples, heldout, options, scoresReference }),
   });
   terminal.print(labelled(terminal, 'memory', memoryText(memory)));

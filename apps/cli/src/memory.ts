@@ -17,27 +17,23 @@ export interface ModelShape {
   readonly vocabulary: number;
 }
 
-/** What of the batches memory depends on: the largest there is of each. */
+/** What of the batches that are trained on memory depends on: the largest there is of each. */
 export interface BatchShape {
   /** Places for tokens, padding included. */
   readonly slots: number;
   /** Sum over rows of their length squared: entries of an attention matrix, a head. */
   readonly squares: number;
-  readonly scored: number;
 }
 
 export interface MemoryOptions {
   readonly shape: ModelShape;
   readonly parameters: number;
   readonly trainedParameters: number;
-  readonly adapter: boolean;
   /** Whether what is trained is also kept as it was. */
   readonly copiesReference: boolean;
   readonly training: BatchShape;
-  readonly evaluation: BatchShape;
-  /** Of the reference's pass over all rows. */
-  readonly reference: BatchShape;
-  readonly samples: boolean;
+  /** Tokens scored at once at most: in training, in evaluations, by the reference. */
+  readonly scored: number;
 }
 
 /** An estimate of the peak of resident memory, by what takes it. */
@@ -88,26 +84,32 @@ export function batchesOf(
     /** Whether the reference scores all rows before the first step. */
     readonly scoresReference: boolean;
   },
-): Pick<MemoryOptions, 'training' | 'evaluation' | 'reference'> {
+): Pick<MemoryOptions, 'training' | 'scored'> {
   const { steps, examples, heldout, options, scoresReference } = run;
-  const training: BatchShape[] = [];
+  const training: Batch[] = [];
   for (let step = 0; step < Math.min(steps, planned.stepsPerEpoch) && training.length < LOOKED_AT; step++)
     training.push(...planned.at(step).microBatches.map((indices) => laidOut(indices.map((i) => examples[i]!.tree))));
-  const evaluation = largest(wholePasses(heldout, options));
-  const reference = largest(scoresReference ? wholePasses(examples, options) : []);
-  return { training: largest(training), evaluation, reference };
+  const others = [...wholePasses(heldout, options), ...(scoresReference ? wholePasses(examples, options) : [])];
+  return {
+    training: { slots: most(training, 'slots'), squares: most(training, 'squares') },
+    scored: most([...training, ...others], 'scored'),
+  };
 }
 
 /** Rows that are scored all at once, sorted by length. */
-function wholePasses(examples: Trees, { microBatchTokens, microBatchRows }: Caps): BatchShape[] {
+function wholePasses(examples: Trees, { microBatchTokens, microBatchRows }: Caps): Batch[] {
   if (examples.length === 0) return [];
   const caps = { microBatchTokens, ...(microBatchRows !== undefined && { microBatchRows }) };
   const { microBatches } = plan({ examples, rowsPerStep: examples.length, shuffle: false, ...caps }).at(0);
   return microBatches.map((indices) => laidOut(indices.map((i) => examples[i]!.tree)));
 }
 
+interface Batch extends BatchShape {
+  readonly scored: number;
+}
+
 /** Short trees share a row, first fit by falling length, as the policy lays them out. */
-function laidOut(trees: readonly TokenTree[]): BatchShape {
+function laidOut(trees: readonly TokenTree[]): Batch {
   const lengths = trees.map(treeTokens).sort((a, b) => b - a);
   const width = lengths[0] ?? 0;
   const rows: number[] = [];
@@ -120,10 +122,7 @@ function laidOut(trees: readonly TokenTree[]): BatchShape {
   return { slots: rows.length * width, squares: rows.length * width * width, scored };
 }
 
-function largest(shapes: readonly BatchShape[]): BatchShape {
-  const most = (key: keyof BatchShape) => shapes.reduce((n, shape) => Math.max(n, shape[key]), 0);
-  return { slots: most('slots'), squares: most('squares'), scored: most('scored') };
-}
+const most = (batches: readonly Batch[], key: keyof Batch) => batches.reduce((n, batch) => Math.max(n, batch[key]), 0);
 
 const FLOAT = 4;
 const MB = 1e6;
@@ -132,64 +131,37 @@ const MB = 1e6;
 const LOGITS_AT_ONCE = 2 ** 25;
 
 /**
- * How often each thing is in memory at the peak, fitted to the peak resident sizes of runs with 0.02 to 39 million
- * parameters (llama, and one GPT-2), vocabularies of 490 to 8,192, micro-batches of 500 to 4,000 tokens, full and LoRA,
- * float32, two threads. Deviations: -7 to +14 %.
+ * How often each thing is in memory at the peak, fitted to the peak resident sizes of 30 runs with 0.3 to 42 million
+ * parameters (llama, and one GPT-2), vocabularies of 490 to 32,064, micro-batches of 230 to 4,100 tokens, full and LoRA,
+ * float32, one and two threads. Deviations: -15 to +15 %.
  */
 const times = {
-  /** Node with two threads, ONNX Runtime, the command, tokenizer and rows. */
-  baseline: 165 * MB,
-  /** Outputs that are used up and that Node has not collected yet: of this many micro-batches, but not beyond the limit. */
-  uncollected: 8,
-  uncollectedAtMost: 120 * MB,
-  /** The sessions that complete prompts. */
-  sampling: 25 * MB,
-  /** Gradients on their way, and weights as ONNX Runtime turns them for its products. */
-  passing: 3.6,
+  /** Node, ONNX Runtime, the command, tokenizer and rows. */
+  baseline: 243 * MB,
   /** Results of products, kept by the forward pass for the backward pass. */
-  kept: 1.6,
-  /** Attention matrices in the arenas of the scoring, the forward and the backward session, which never give back. */
-  attention: 8.5,
-  /** And of every layer, where the backward pass computes them again. */
-  attentionPerLayer: 1.8,
-  /** Values of one layer where nothing is kept: evaluations, and the reference's pass. */
-  scoring: 4,
-  /** [scored, vocabulary]: logits, their softmax, the reference's and their gradients, in three sessions. */
-  logits: 17,
-  /** Of those, what scoring the reference alone takes. */
-  referenceLogits: 0.6,
+  kept: 1.5,
+  /** Attention matrices of every layer, kept and on their way back. */
+  attention: 1.77,
+  /** [scored, vocabulary]: logits, their softmax, the reference's and their gradients. */
+  logits: 4.7,
 } as const;
 
 /** What a run takes at its peak, within a quarter. */
 export function memoryOf(options: MemoryOptions): Memory {
-  const { shape, parameters, trainedParameters, adapter, copiesReference, training, evaluation, reference } = options;
+  const { shape, parameters, trainedParameters, copiesReference, training, scored } = options;
   const { hidden, intermediate, wide, layers, heads, kvHeads, headDim, vocabulary } = shape;
   const trained = FLOAT * trainedParameters;
-  const whole = FLOAT * (adapter ? parameters + trainedParameters : parameters);
-  // Of a token in a layer: queries, keys, values, their mixture, both outputs, and what the MLP makes. An adapter's
-  // products stand beside those of the weights.
-  const inLayer = (values: number) => 2 * (heads + kvHeads) * headDim + 2 * hidden + values * intermediate;
-  const keptOfToken = layers * inLayer(wide) * (adapter ? 1.75 : 1);
-  const scoredSlots = Math.max(evaluation.slots, reference.slots);
-  const keptBytes = FLOAT * keptOfToken * training.slots;
-  const squares = heads * FLOAT * Math.max(training.squares, evaluation.squares, reference.squares);
-  const scored = Math.max(training.scored, evaluation.scored, times.referenceLogits * reference.scored);
-  const logits = Math.min(LOGITS_AT_ONCE, vocabulary * scored);
+  // Of a token in a layer: queries, keys, values, their mixture, both outputs, and what the MLP makes.
+  const inLayer = 2 * (heads + kvHeads) * headDim + 2 * hidden + wide * intermediate;
   const parts = [
-    { label: 'process', bytes: times.baseline + (options.samples ? times.sampling : 0) },
-    { label: 'weights', bytes: whole },
+    { label: 'process', bytes: times.baseline },
+    { label: 'weights', bytes: FLOAT * parameters },
     ...(copiesReference ? [{ label: 'reference', bytes: trained }] : []),
     { label: 'gradients', bytes: trained },
     { label: "AdamW's moments", bytes: 2 * trained },
-    { label: 'kept activations', bytes: times.kept * keptBytes },
-    { label: 'evaluation', bytes: times.scoring * FLOAT * inLayer(Math.min(2, wide)) * scoredSlots },
-    {
-      label: 'attention',
-      bytes: times.attention * squares + times.attentionPerLayer * heads * FLOAT * layers * training.squares,
-    },
-    { label: 'logits', bytes: times.logits * FLOAT * logits },
-    { label: 'uncollected', bytes: Math.min(times.uncollectedAtMost, times.uncollected * keptBytes) },
-    { label: 'copies on the way', bytes: times.passing * FLOAT * parameters },
+    { label: 'kept activations', bytes: times.kept * FLOAT * layers * inLayer * training.slots },
+    { label: 'attention', bytes: times.attention * FLOAT * layers * heads * training.squares },
+    { label: 'logits', bytes: times.logits * FLOAT * Math.min(LOGITS_AT_ONCE, vocabulary * scored) },
   ];
   return { parts, bytes: parts.reduce((sum, { bytes }) => sum + bytes, 0) };
 }

@@ -1,0 +1,82 @@
+import { spawnSync } from 'node:child_process';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterAll, describe, expect, it } from 'vitest';
+
+const here = (path: string) => fileURLToPath(new URL(path, import.meta.url));
+const bin = here('../bin/kelpie.js');
+const built = existsSync(here('../dist/main.js'));
+const reviews = here('../../../datasets/film-reviews');
+const shared = resolve(here('../../..'), process.env.KELPIE_SHARED ?? '../shared');
+
+const root = mkdtempSync(join(tmpdir(), 'kelpie-memory-'));
+afterAll(() => rmSync(root, { recursive: true, force: true }));
+
+function first(count: number, file: string): string {
+  const target = join(root, `${count}-${file.replaceAll(/\W+/g, '-')}.jsonl`);
+  writeFileSync(target, readFileSync(file, 'utf8').split('\n').slice(0, count).join('\n'));
+  return target;
+}
+
+/** The process says its peak as it ends. */
+const watched = `data:text/javascript,${encodeURIComponent(
+  'process.on("exit", () => console.error("peak", process.resourceUsage().maxRSS * 1024));',
+)}`;
+
+let runs = 0;
+function within25(argv: readonly string[]): void {
+  const command = ['--import', watched, bin, 'train', ...argv, '--out', join(root, `run-${runs++}`)];
+  const start = (...more: string[]) => spawnSync(process.execPath, [...command, ...more], { encoding: 'utf8' });
+  const [, figure, unit] = /about ([\d.]+) (MB|GB) at the peak/.exec(start('--dry-run').stdout) ?? [];
+  const said = Number(figure) * (unit === 'GB' ? 1000 : 1);
+  const { status, stderr } = start();
+  expect(status, stderr).toBe(0);
+  const peak = Number(/^peak (\d+)$/m.exec(stderr)?.[1]) / 1e6;
+  console.log(`memory of \`${argv.join(' ')}\`: ${said.toFixed(0)} MB said, ${peak.toFixed(0)} MB taken`);
+  expect(Math.abs(said / peak - 1), `${said} MB said, ${peak} MB taken`).toBeLessThan(0.25);
+}
+
+describe.skipIf(!built)('the estimate of memory is within 25 % (skipped until `npm run build`)', () => {
+  const base = ['--model', join(reviews, 'base')];
+  const pairs = () => ['--data', first(60, join(reviews, 'pairs.jsonl'))];
+  const texts = () => ['--data', first(200, join(reviews, 'texts.jsonl'))];
+  it.each([
+    ['pairs, small batches', () => ['dpo', ...base, ...pairs(), '--batch-size', '8']],
+    ['pairs, large batches', () => ['dpo', ...base, ...pairs(), '--max-steps', '3']],
+    ['pairs, an adapter', () => ['dpo', ...base, ...pairs(), '--batch-size', '8', '--lora', '8']],
+    ['texts, small batches', () => ['sft', ...base, ...texts(), '--batch-size', '8', '--max-steps', '8']],
+    ['texts, large batches', () => ['sft', ...base, ...texts(), '--batch-size', '64']],
+  ])('%s', (_, argv) => within25(argv()));
+});
+
+const reason = built ? `skipped without ${shared}/models` : 'skipped until `npm run build`';
+describe.skipIf(!built || !existsSync(join(shared, 'models')))(`... of real models and long rows (${reason})`, () => {
+  const tiny = ['--model', join(shared, 'models/TinyStories-656K')];
+  const stories = ['--model', join(shared, 'models/stories260K')];
+  const harmless = () => [
+    '--data',
+    first(32, join(shared, 'data/hh-rlhf-harmless/pairs.jsonl')),
+    '--on-bad-row',
+    'drop',
+  ];
+  const pairs = () => ['--data', first(60, join(reviews, 'pairs.jsonl'))];
+  const texts = () => ['--data', first(200, join(reviews, 'texts.jsonl'))];
+  const large = () => {
+    const config = join(root, 'large.json');
+    const sizes = { hidden_size: 512, intermediate_size: 1408, num_hidden_layers: 8, num_attention_heads: 8 };
+    const rest = { max_position_embeddings: 512, rms_norm_eps: 1e-5, tie_word_embeddings: true };
+    writeFileSync(config, JSON.stringify({ model_type: 'llama', vocab_size: 32064, ...sizes, ...rest }));
+    return ['--init', config, '--tokenizer', join(shared, 'tokenizers/phi-3-mini')];
+  };
+  it.each([
+    ['small batches', () => ['dpo', ...tiny, ...harmless(), '--batch-size', '4', '--max-length', '256']],
+    ['large batches', () => ['dpo', ...tiny, ...harmless(), '--batch-size', '16', '--max-length', '256']],
+    ['an adapter', () => ['dpo', ...tiny, ...harmless(), '--batch-size', '16', '--max-length', '256', '--lora', '16']],
+    ['many layers', () => ['dpo', ...stories, ...pairs(), '--max-length', '128', '--max-steps', '2']],
+    ['texts', () => ['sft', ...stories, ...texts(), '--batch-size', '8']],
+    ['42 million parameters', () => ['dpo', ...large(), ...pairs(), '--batch-size', '8', '--max-steps', '2']],
+    ['42 million, texts', () => ['sft', ...large(), ...texts(), '--batch-size', '4', '--max-steps', '2']],
+  ])('%s', (_, argv) => within25(argv()));
+});
