@@ -1,6 +1,6 @@
 import { type Completion, Engine } from '@kelpie/policy';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { pick, type Truncation } from '../../packages/policy/src/pick.js';
+import type { Truncation } from '../../packages/policy/src/decode/choose.js';
 import { distance, openTiny, randomIds, randomOf, row, SEED, tinyModels, VOCABULARY, writeConfig } from './models.js';
 
 const random = randomOf('decode');
@@ -131,61 +131,33 @@ function truncated(logits: readonly number[], { temperature = 1, topK = 0, topP 
   return p;
 }
 
-const truncations: readonly Truncation[] = [
-  {},
-  { temperature: 0.5 },
-  ...[1, 2, 5, VOCABULARY, VOCABULARY + 5].map((topK) => ({ topK })),
-  ...[0.01, 0.3, 0.9, 0.999].map((topP) => ({ topP })),
-  ...[0.001, 0.05, 0.5, 1].map((minP) => ({ minP })),
-  { temperature: 2, topK: 9, topP: 0.8, minP: 0.1 },
-  { temperature: 0.7, topK: 4, topP: 0.6 },
-];
-
-describe(`what truncation keeps, seed ${SEED}`, () => {
-  test.each(truncations)('%o', (truncation) => {
-    const draw = randomOf('truncation');
-    for (let trial = 0; trial < 50; trial++) {
-      const logits = Array.from({ length: VOCABULARY }, () => 8 * (draw() - 0.5));
-      const p = truncated(logits, truncation);
-      // Inverse of the distribution function: each kept token at both ends and the middle of its own stretch.
-      let below = 0;
-      p.forEach((x, id) => {
-        if (x === 0) return;
-        for (const part of [1e-6, 0.5, 1 - 1e-6]) expect(pick(logits, truncation, () => below + part * x)).toBe(id);
-        below += x;
-      });
-      expect(p[pick(logits, truncation, () => 1 - 2 ** -53)]).toBeGreaterThan(0);
+test('a model samples from the kept tokens alone, and from all of them', async () => {
+  const engine = await openTiny(tinyModels[0]!);
+  const [prompt] = prompts;
+  const logits = Array.from((await engine.logits(prompt!)).subarray((prompt!.length - 1) * VOCABULARY));
+  const untruncated = logSoftmax(logits);
+  for (const truncation of [{ topK: 3, temperature: 1.5 }, { topP: 0.7 }, { minP: 0.2 }, { topK: 6, minP: 0.1 }]) {
+    const p = truncated(logits, truncation);
+    const drawn = await engine.sample({
+      prompts: [prompt!],
+      completions: 600,
+      maxNewTokens: 1,
+      seed: SEED,
+      ...truncation,
+    });
+    const counts = new Float64Array(VOCABULARY);
+    for (const { ids, logprobs } of drawn) {
+      counts[ids[0]!] = counts[ids[0]!]! + 1;
+      // Of the distribution at temperature 1 with nothing cut off.
+      expect(logprobs[0]).toBeCloseTo(untruncated[ids[0]!]!, 9);
     }
-  });
-
-  test('a model samples from the kept tokens alone, and from all of them', async () => {
-    const engine = await openTiny(tinyModels[0]!);
-    const [prompt] = prompts;
-    const logits = Array.from((await engine.logits(prompt!)).subarray((prompt!.length - 1) * VOCABULARY));
-    const untruncated = logSoftmax(logits);
-    for (const truncation of [{ topK: 3, temperature: 1.5 }, { topP: 0.7 }, { minP: 0.2 }, { topK: 6, minP: 0.1 }]) {
-      const p = truncated(logits, truncation);
-      const drawn = await engine.sample({
-        prompts: [prompt!],
-        completions: 600,
-        maxNewTokens: 1,
-        seed: SEED,
-        ...truncation,
-      });
-      const counts = new Float64Array(VOCABULARY);
-      for (const { ids, logprobs } of drawn) {
-        counts[ids[0]!] = counts[ids[0]!]! + 1;
-        // Of the distribution at temperature 1 with nothing cut off.
-        expect(logprobs[0]).toBeCloseTo(untruncated[ids[0]!]!, 9);
-      }
-      p.forEach((x, id) => {
-        if (x === 0) expect(counts[id]).toBe(0);
-        // Five standard deviations.
-        else expect(Math.abs(counts[id]! / 600 - x)).toBeLessThan(5 * Math.sqrt((x * (1 - x)) / 600) + 1e-9);
-      });
-    }
-    await engine.dispose();
-  });
+    p.forEach((x, id) => {
+      if (x === 0) expect(counts[id]).toBe(0);
+      // Five standard deviations.
+      else expect(Math.abs(counts[id]! / 600 - x)).toBeLessThan(5 * Math.sqrt((x * (1 - x)) / 600) + 1e-9);
+    });
+  }
+  await engine.dispose();
 });
 
 // --- ends of the context -----------------------------------------------------------------------------------------

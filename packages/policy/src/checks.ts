@@ -61,7 +61,7 @@ export function checkTrees(
 }
 
 export function checkSampling(request: SampleRequest): void {
-  const { completions = 1, maxNewTokens, temperature = 1, topK = 0, topP = 1, minP = 0 } = request;
+  const { completions = 1, maxNewTokens, temperature = 1, topK = 0, topP = 1, minP = 0, rows = 1 } = request;
   const rules: [name: string, value: number, holds: boolean, expected: string][] = [
     ['completions', completions, Number.isInteger(completions) && completions >= 1, 'a whole number of at least 1'],
     ['maxNewTokens', maxNewTokens, Number.isInteger(maxNewTokens) && maxNewTokens >= 0, 'a whole number of at least 0'],
@@ -73,6 +73,7 @@ export function checkSampling(request: SampleRequest): void {
     ],
     ['topK', topK, Number.isInteger(topK) && topK >= 0, 'a whole number of at least 0 (0 is off)'],
     ['topP', topP, topP > 0 && topP <= 1, 'above 0 and at most 1'],
+    ['rows', rows, Number.isInteger(rows) && rows >= 1, 'a whole number of at least 1'],
     ['minP', minP, minP >= 0 && minP <= 1, 'from 0 to 1'],
   ];
   for (const [name, value, holds, expected] of rules) {

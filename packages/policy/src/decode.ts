@@ -1,251 +1,251 @@
 import type { Model } from './architecture.js';
+import { Cache, type KeysAndValues, type Stretch } from './decode/cache.js';
+import { Chooser } from './decode/choose.js';
 import { KelpieError } from './errors.js';
 import { layOut } from './layout.js';
 import type { FloatArray } from './parameters.js';
 import type { Passes, Variant } from './passes.js';
-import { logprobOf, pick } from './pick.js';
 import { uniforms } from './random.js';
-import type { Completion, SampleRequest } from './types.js';
+import type { Completion, SampleOptions, SampleRequest } from './types.js';
+import { allocate } from './weights.js';
 
 /** A completion in progress. */
 interface Row {
-  readonly completion: Completion;
-  readonly promptLength: number;
+  readonly prompt: number;
+  /** Its number among the prompt's completions. */
+  readonly completion: number;
   readonly uniform: () => number;
   /** Prompt and completion so far. */
   readonly ids: number[];
+  readonly logprobs: number[];
+  ended: boolean;
 }
 
-/** Keys and values of the rows in progress: per layer [rows, kvHeads, capacity, headDim], written in place. */
-interface Cache {
-  capacity: number;
-  layers: { keys: FloatArray; values: FloatArray }[];
+/** A sequence whose keys and values are computed, and the hidden state of its last token. */
+interface Filled {
+  readonly present: readonly KeysAndValues[];
+  readonly stretch: Stretch;
+  readonly hidden: FloatArray;
 }
 
-/** Completions decoded side by side; more wait their turn. */
 const ROWS_AT_ONCE = 64;
-const CAPACITY_STEP = 64;
+/** Of a prefill pass, padding included. */
+const PREFILL_TOKENS = 4096;
+/** From how many rows on products are taken with the weights on the left. */
+const WIDE_FROM = 5;
 
 /**
- * Samples completions with a key-value cache. Each prompt is computed once, whatever the number of its completions.
- * A completion depends on the seed, its prompt's place and its own number alone, never on what it is decoded beside.
+ * Samples completions with a key-value cache, up to `request.rows` side by side: whoever is finished leaves, whoever
+ * waits takes the place. Each prompt is computed once, whatever the number of its completions. The numbers a completion
+ * is drawn by depend on the seed, its prompt's place and its own number alone, never on what it is decoded beside.
  */
 export async function sample(
   passes: Passes,
   model: Model,
   variant: Variant,
   request: SampleRequest,
-  signal?: AbortSignal,
+  options: SampleOptions = {},
 ): Promise<Completion[]> {
-  const { prompts, completions = 1, seed = 0 } = request;
-  const done: Completion[] = [];
-  const promptsAtOnce = Math.max(1, Math.floor(ROWS_AT_ONCE / completions));
-  for (let from = 0; from < prompts.length; from += promptsAtOnce) {
-    const batch = prompts.slice(from, from + promptsAtOnce);
-    const rows = batch.flatMap((ids, p) =>
-      Array.from(
-        { length: completions },
-        (_, c): Row => ({
-          completion: { prompt: from + p, ids: [], logprobs: new Float64Array(), ended: false },
-          promptLength: ids.length,
-          uniform: uniforms(seed, `sample/${from + p}/${c}`),
-          ids: [...ids],
-        }),
-      ),
-    );
-    done.push(...(await decode(passes, model, variant, request, batch, rows, completions, signal)));
-  }
-  return done;
+  return new Decoder(passes, model, variant, request, options).run();
 }
 
-async function decode(
-  passes: Passes,
-  model: Model,
-  variant: Variant,
-  request: SampleRequest,
-  prompts: readonly (readonly number[])[],
-  rows: readonly Row[],
-  completions: number,
-  signal?: AbortSignal,
-): Promise<Completion[]> {
-  const { maxNewTokens, stop = [] } = request;
-  const { contextLength, vocabularySize } = model.dimensions;
-  // Learned positions end, though the newest token needs none until another follows it; rotations go on, as scoring does.
-  const longest = model.rotary === undefined ? contextLength + 1 : Number.POSITIVE_INFINITY;
-  const stops = new Set(stop);
-  const logprobs = new Map(rows.map((row) => [row, [] as number[]]));
-  const ended = new Set<Row>();
-  const take = (row: Row, logits: FloatArray): boolean => {
-    const id = pick(logits, request, row.uniform);
-    const logprob = logprobOf(logits, id);
+class Decoder {
+  readonly #passes: Passes;
+  readonly #model: Model;
+  readonly #variant: Variant;
+  readonly #request: SampleRequest;
+  readonly #options: SampleOptions;
+  readonly #chooser: Chooser;
+  readonly #stops: ReadonlySet<number>;
+  /** Learned positions end, though the newest token needs none until another follows it; rotations go on, as scoring does. */
+  readonly #longest: number;
+  readonly #all: readonly Row[];
+  readonly #waiting: Row[];
+  readonly #budget: number;
+  readonly #cache: Cache;
+  /** The row of each of the cache's first slots. */
+  readonly #active: Row[] = [];
+  /** Prompts that completions still wait for. */
+  readonly #prompts = new Map<number, Filled>();
+
+  constructor(passes: Passes, model: Model, variant: Variant, request: SampleRequest, options: SampleOptions) {
+    const { prompts, completions = 1, seed = 0, stop = [], rows = ROWS_AT_ONCE, maxNewTokens } = request;
+    this.#passes = passes;
+    this.#model = model;
+    this.#variant = variant;
+    this.#request = request;
+    this.#options = options;
+    this.#chooser = new Chooser({ sessions: passes.sessions, model, dtype: passes.dtype }, request);
+    this.#stops = new Set(stop);
+    this.#longest = model.rotary === undefined ? model.dimensions.contextLength + 1 : Number.POSITIVE_INFINITY;
+    this.#all = prompts.flatMap((ids, prompt) =>
+      Array.from({ length: completions }, (_, completion) => ({
+        prompt,
+        completion,
+        uniform: uniforms(seed, `sample/${prompt}/${completion}`),
+        ids: [...ids],
+        logprobs: [],
+        ended: false,
+      })),
+    );
+    this.#waiting = this.#all.filter(({ ids }) => maxNewTokens > 0 && ids.length < this.#longest);
+    this.#budget = Math.min(rows, this.#waiting.length);
+    this.#cache = new Cache(model.dimensions, passes.dtype, this.#budget);
+  }
+
+  async run(): Promise<Completion[]> {
+    // A prefill for every single place that gets free would be short: some are waited for.
+    const patience = Math.max(1, Math.floor(this.#budget / 8));
+    while (this.#waiting.length + this.#active.length > 0) {
+      this.#options.signal?.throwIfAborted();
+      const free = this.#budget - this.#active.length;
+      if (this.#waiting.length > 0 && (free >= patience || this.#active.length === 0)) await this.#admit(free);
+      else await this.#advance();
+    }
+    return this.#all.map(({ prompt, ids, logprobs, ended }) => ({
+      prompt,
+      ids: ids.slice(ids.length - logprobs.length),
+      logprobs: Float64Array.from(logprobs),
+      ended,
+    }));
+  }
+
+  /** Rows that waited, into free slots; their prompts are computed where they are not yet, and their first tokens chosen. */
+  async #admit(places: number): Promise<void> {
+    const rows = this.#waiting.splice(0, places);
+    const missing = [...new Set(rows.map(({ prompt }) => prompt))].filter((prompt) => !this.#prompts.has(prompt));
+    const filled = await this.#fill(missing.map((prompt) => this.#request.prompts[prompt]!));
+    for (const [i, prompt] of missing.entries()) this.#prompts.set(prompt, filled[i]!);
+
+    const longest = Math.max(...[...this.#active, ...rows].map(({ ids }) => ids.length));
+    this.#cache.fit(longest + 1, this.#active.length);
+    const width = this.#model.dimensions.hiddenSize;
+    const hidden = allocate(this.#passes.dtype, rows.length * width);
+    const from = this.#active.length;
+    rows.forEach((row, i) => {
+      const prompt = this.#prompts.get(row.prompt)!;
+      this.#cache.place(from + i, prompt.present, prompt.stretch);
+      hidden.set(prompt.hidden, i * width);
+      this.#active.push(row);
+    });
+    for (const prompt of this.#prompts.keys()) if (prompt !== this.#waiting[0]?.prompt) this.#prompts.delete(prompt);
+    await this.#choose(from, hidden);
+  }
+
+  /** One token more for every row in progress. */
+  async #advance(): Promise<void> {
+    const rows = this.#active;
+    const { rotary } = this.#model;
+    const classOf = (length: number) => rotary?.classOf(length) ?? '';
+    const lengths = rows.map(({ ids }) => ids.length - 1);
+    this.#cache.fit(Math.max(...lengths) + 1, rows.length);
+    // Where the angles of all earlier tokens change with the sequence's length, nothing cached is of use.
+    const turned = rows.flatMap(({ ids }, i) => (classOf(ids.length) === classOf(ids.length - 1) ? [] : [i]));
+    const hidden = turned.length < rows.length ? await this.#step(lengths) : undefined;
+    if (turned.length === 0) return this.#choose(0, hidden!);
+
+    const width = this.#model.dimensions.hiddenSize;
+    const all = allocate(this.#passes.dtype, rows.length * width);
+    if (hidden !== undefined) all.set(hidden);
+    const filled = await this.#fill(turned.map((i) => rows[i]!.ids));
+    turned.forEach((slot, i) => {
+      this.#cache.place(slot, filled[i]!.present, filled[i]!.stretch);
+      all.set(filled[i]!.hidden, slot * width);
+    });
+    return this.#choose(0, all);
+  }
+
+  /** The newest id of each row goes in, its keys and values join the cache, the hidden states [rows, hidden] come out. */
+  async #step(lengths: readonly number[]): Promise<FloatArray> {
+    const rows = this.#active;
+    const { rotary } = this.#model;
+    const classes = rows.map(({ ids }) => rotary?.classOf(ids.length) ?? '');
+    const distinct = new Map(classes.map((key, i) => [key, rows[i]!.ids.length]));
+    const indexOf = new Map([...distinct.keys()].map((key, i) => [key, i]));
+    const { capacity } = this.#cache;
+    const { hidden, present } = await this.#passes.step(this.#variant, {
+      wide: rows.length >= WIDE_FROM,
+      ids: rows.map(({ ids }) => ids.at(-1)!),
+      angles: lengths.map((length, i) => indexOf.get(classes[i]!)! * capacity + length),
+      lengths,
+      angleLengths: [...distinct.values()],
+      angleRows: capacity,
+      capacity,
+      cache: this.#cache.view(rows.length),
+    });
+    this.#cache.append(present, lengths);
+    return hidden;
+  }
+
+  /** Chooses a token for each row from slot `from` on, by its hidden state; who is finished leaves. */
+  async #choose(from: number, hidden: FloatArray): Promise<void> {
+    const rows = this.#active.slice(from);
+    const drawn = Float64Array.from(rows, ({ uniform }) => (this.#chooser.greedy ? 0 : uniform()));
+    const { ids, logprobs } = await this.#chooser.choose(hidden, drawn, rows.length >= WIDE_FROM, (session, given) =>
+      this.#passes.feeds(session, this.#variant.weights, given),
+    );
+    const stays = rows.map((row, i) => this.#take(row, ids[i]!, logprobs[i]!));
+    for (let i = rows.length - 1; i >= 0; i--) if (!stays[i]) this.#leave(from + i);
+  }
+
+  /** Whether the row goes on. */
+  #take(row: Row, id: number, logprob: number): boolean {
+    const { prompt, completion, ids, logprobs } = row;
     if (!Number.isFinite(logprob)) {
       throw new KelpieError('the logits are not finite: the weights are damaged, or training diverged', {
         code: 'logits-not-finite',
-        where: { prompt: row.completion.prompt, position: row.ids.length },
+        where: { prompt, position: ids.length },
       });
     }
-    logprobs.get(row)!.push(logprob);
-    row.ids.push(id);
-    row.completion.ids.push(id);
-    if (stops.has(id)) ended.add(row);
-    return !ended.has(row) && row.completion.ids.length < maxNewTokens && row.ids.length < longest;
-  };
+    ids.push(id);
+    logprobs.push(logprob);
+    row.ended = this.#stops.has(id);
+    this.#options.onToken?.({ prompt, completion, id, logprob });
+    return !row.ended && logprobs.length < this.#request.maxNewTokens && ids.length < this.#longest;
+  }
 
-  let active = rows.filter((row) => maxNewTokens > 0 && row.ids.length < longest);
-  if (active.length > 0) {
-    const first = await fill(passes, model, variant, prompts);
-    const logitsOf = (row: number) => first.logits.subarray(row * vocabularySize, (row + 1) * vocabularySize);
-    const promptOf = new Map(rows.map((row, i) => [row, Math.floor(i / completions)]));
-    active = active.filter((row) => take(row, logitsOf(promptOf.get(row)!)));
-    let cache = gatherRows(
-      first.cache,
-      active.map((row) => promptOf.get(row)!),
-      model,
-    );
-    while (active.length > 0) {
-      signal?.throwIfAborted();
-      const next = await advance(passes, model, variant, active, cache);
-      cache = next.cache;
-      const before = active;
-      active = active.filter((row, i) => take(row, next.logits.subarray(i * vocabularySize, (i + 1) * vocabularySize)));
-      if (active.length < before.length)
-        cache = gatherRows(
-          cache,
-          active.map((row) => before.indexOf(row)),
-          model,
-        );
+  /** The last row takes the slot. */
+  #leave(slot: number): void {
+    const last = this.#active.pop()!;
+    if (slot === this.#active.length) return;
+    this.#cache.move(this.#active.length, slot);
+    this.#active[slot] = last;
+  }
+
+  /** Whole sequences, several to a pass. */
+  async #fill(sequences: readonly (readonly number[])[]): Promise<Filled[]> {
+    const filled: Filled[] = [];
+    for (const batch of batches(sequences)) filled.push(...(await this.#fillAtOnce(batch)));
+    return filled;
+  }
+
+  async #fillAtOnce(sequences: readonly (readonly number[])[]): Promise<Filled[]> {
+    // One target behind the end makes the last token a source; which id it is does not matter.
+    const trees = sequences.map((ids) => ({ trunk: [], branches: [{ ids: [...ids, 0], scoreFrom: ids.length }] }));
+    const lengths = sequences.map((ids) => ids.length);
+    const layout = layOut(trees, this.#model, lengths);
+    const { hidden, present } = await this.#passes.prefill(layout, this.#variant);
+    const width = this.#model.dimensions.hiddenSize;
+    return layout.places.map(({ row, start }, i) => ({
+      present,
+      stretch: { row, start, tokens: layout.tokens, length: lengths[i]! },
+      hidden: hidden.subarray(i * width, (i + 1) * width),
+    }));
+  }
+}
+
+/** Neighbours together as far as a pass holds them; at least one. */
+function batches(sequences: readonly (readonly number[])[]): (readonly number[])[][] {
+  const all: (readonly number[])[][] = [];
+  let longest = 0;
+  for (const ids of sequences) {
+    const batch = all.at(-1);
+    longest = Math.max(longest, ids.length);
+    if (batch !== undefined && (batch.length + 1) * longest <= PREFILL_TOKENS) batch.push(ids);
+    else {
+      all.push([ids]);
+      longest = ids.length;
     }
   }
-  return rows.map((row) => ({
-    ...row.completion,
-    logprobs: Float64Array.from(logprobs.get(row)!),
-    ended: ended.has(row),
-  }));
-}
-
-/** Logits behind each sequence, and a cache that holds all of its tokens. */
-async function fill(
-  passes: Passes,
-  model: Model,
-  variant: Variant,
-  sequences: readonly (readonly number[])[],
-): Promise<{ logits: FloatArray; cache: Cache }> {
-  // One target behind the end makes the last token a source; which id it is does not matter.
-  const trees = sequences.map((ids) => ({ trunk: [], branches: [{ ids: [...ids, 0], scoreFrom: ids.length }] }));
-  const layout = layOut(
-    trees,
-    model,
-    sequences.map((ids) => ids.length),
-  );
-  const { logits, present } = await passes.prefill(layout, variant);
-  const { kvHeads, headDim } = model.dimensions;
-  const capacity = roundUp(Math.max(...sequences.map((ids) => ids.length)) + 1);
-  const cache = emptyCache(present[0]!.keys, model, sequences.length, capacity);
-  sequences.forEach((ids, s) => {
-    const { row, start } = layout.places[s]!;
-    present.forEach((layer, l) => {
-      for (let head = 0; head < kvHeads; head++) {
-        const from = ((row * kvHeads + head) * layout.tokens + start) * headDim;
-        const to = (s * kvHeads + head) * capacity * headDim;
-        cache.layers[l]!.keys.set(layer.keys.subarray(from, from + ids.length * headDim), to);
-        cache.layers[l]!.values.set(layer.values.subarray(from, from + ids.length * headDim), to);
-      }
-    });
-  });
-  return { logits, cache };
-}
-
-/** One token for every row: the newest id of each goes in, its keys and values join the cache. */
-async function advance(
-  passes: Passes,
-  model: Model,
-  variant: Variant,
-  rows: readonly Row[],
-  cache: Cache,
-): Promise<{ logits: FloatArray; cache: Cache }> {
-  const { rotary } = model;
-  const lengths = rows.map((row) => row.ids.length - 1);
-  if (
-    rotary !== undefined &&
-    rows.some((row) => rotary.classOf(row.ids.length) !== rotary.classOf(row.ids.length - 1))
-  ) {
-    // The angles of all earlier tokens change with the sequence's length: nothing cached is of use.
-    return fill(
-      passes,
-      model,
-      variant,
-      rows.map((row) => row.ids),
-    );
-  }
-  const { kvHeads, headDim } = model.dimensions;
-  const room =
-    Math.max(...lengths) < cache.capacity ? cache : resize(cache, rows.length, roundUp(cache.capacity + 1), model);
-  const classes = [...new Map(rows.map((row) => [rotary?.classOf(row.ids.length) ?? '', row.ids.length])).entries()];
-  const angleRows = roundUp(Math.max(...lengths) + 1);
-  const { logits, present } = await passes.step(variant, {
-    ids: rows.map((row) => row.ids.at(-1)!),
-    positions: lengths,
-    angles: rows.map(
-      (row, i) =>
-        classes.findIndex(([key]) => key === (rotary?.classOf(row.ids.length) ?? '')) * angleRows + lengths[i]!,
-    ),
-    lengths,
-    angleLengths: classes.map(([, length]) => length),
-    angleRows,
-    capacity: room.capacity,
-    cache: room.layers,
-  });
-  present.forEach((layer, l) => {
-    for (let i = 0; i < rows.length * kvHeads; i++) {
-      const to = (i * room.capacity + lengths[Math.floor(i / kvHeads)]!) * headDim;
-      room.layers[l]!.keys.set(layer.keys.subarray(i * headDim, (i + 1) * headDim), to);
-      room.layers[l]!.values.set(layer.values.subarray(i * headDim, (i + 1) * headDim), to);
-    }
-  });
-  return { logits, cache: room };
-}
-
-function emptyCache(
-  like: FloatArray,
-  { dimensions: { layers, kvHeads, headDim } }: Model,
-  rows: number,
-  capacity: number,
-): Cache {
-  const make = () =>
-    like instanceof Float64Array
-      ? new Float64Array(rows * kvHeads * capacity * headDim)
-      : new Float32Array(rows * kvHeads * capacity * headDim);
-  return { capacity, layers: Array.from({ length: layers }, () => ({ keys: make(), values: make() })) };
-}
-
-/** The cache of the rows named, in that order; a row may be named often. */
-function gatherRows(cache: Cache, rows: readonly number[], model: Model): Cache {
-  if (rows.length === 0) return cache;
-  const { kvHeads, headDim } = model.dimensions;
-  const size = kvHeads * cache.capacity * headDim;
-  const out = emptyCache(cache.layers[0]!.keys, model, rows.length, cache.capacity);
-  cache.layers.forEach(({ keys, values }, l) => {
-    rows.forEach((from, to) => {
-      out.layers[l]!.keys.set(keys.subarray(from * size, (from + 1) * size), to * size);
-      out.layers[l]!.values.set(values.subarray(from * size, (from + 1) * size), to * size);
-    });
-  });
-  return out;
-}
-
-function resize(cache: Cache, rows: number, capacity: number, model: Model): Cache {
-  const { kvHeads, headDim } = model.dimensions;
-  const out = emptyCache(cache.layers[0]!.keys, model, rows, capacity);
-  const block = cache.capacity * headDim;
-  cache.layers.forEach(({ keys, values }, l) => {
-    for (let i = 0; i < rows * kvHeads; i++) {
-      out.layers[l]!.keys.set(keys.subarray(i * block, (i + 1) * block), i * capacity * headDim);
-      out.layers[l]!.values.set(values.subarray(i * block, (i + 1) * block), i * capacity * headDim);
-    }
-  });
-  return out;
-}
-
-function roundUp(length: number): number {
-  return Math.ceil(length / CAPACITY_STEP) * CAPACITY_STEP;
+  return all;
 }

@@ -18,6 +18,7 @@ import type {
   Policy,
   PolicyInfo,
   PullRequest,
+  SampleOptions,
   SampleRequest,
   SaveOptions,
   ScoreName,
@@ -171,7 +172,8 @@ export class Engine implements Policy {
     // A token behind the end, which is predicted and takes no slot, leaves a slot to every one of these.
     const tree = { trunk: [], branches: [{ ids: [...ids, 0], scoreFrom: ids.length }] };
     const layout = { ...layOut([tree], this.#model, [ids.length]), sources: Int32Array.from(ids.keys()) };
-    return (await this.#passes.prefill(layout, of === 'reference' ? this.#referenceVariant() : this.#policy)).logits;
+    const variant = of === 'reference' ? this.#referenceVariant() : this.#policy;
+    return this.#passes.logits(await this.#passes.forward(layout, variant), variant.weights);
   }
 
   async optimizer(options: AdamWOptions): Promise<void> {
@@ -211,14 +213,14 @@ export class Engine implements Policy {
     return { gradNorm };
   }
 
-  async sample(request: SampleRequest, { signal }: { readonly signal?: AbortSignal } = {}): Promise<Completion[]> {
+  async sample(request: SampleRequest, options: SampleOptions = {}): Promise<Completion[]> {
     checkTrees(
       request.prompts.map((ids) => ({ trunk: [], branches: [{ ids, scoreFrom: ids.length }] })),
       this.#model,
       this.#model.dimensions.contextLength,
     );
     checkSampling(request);
-    return sample(this.#passes, this.#model, this.#policy, request, signal);
+    return sample(this.#passes, this.#model, this.#policy, request, options);
   }
 
   async updateReference(mixture: number): Promise<void> {

@@ -7,9 +7,12 @@ import type { LoraModule, Parameter } from './parameters.js';
  * - `sequence`: whole rows [rows, tokens]; a token sees what its row's tree lets it see. With `present`, every layer's
  *   keys and values leave as outputs (the prefill of a decoder).
  * - `step`: one new token a row [rows, 1] over a cache that comes in as plain inputs; the new token's keys and values
- *   leave as outputs.
+ *   leave as outputs. `wide` is for many rows: x Wᵀ is taken as (W xᵀ)ᵀ, because ONNX Runtime repacks the right-hand
+ *   side of every product, and the weights are a million times what a row is.
  */
-export type Mode = { readonly kind: 'sequence'; readonly present: boolean } | { readonly kind: 'step' };
+export type Mode =
+  | { readonly kind: 'sequence'; readonly present: boolean }
+  | { readonly kind: 'step'; readonly wide: boolean };
 
 export interface AttentionOptions {
   /** [rows, tokens, heads * headDim], rotated already. */
@@ -123,7 +126,8 @@ export class ModelBuilder {
   /** y = x Wᵀ + b for W [out, in]; with `transposed`, W is [in, out] and y = x W + b. A bias is used where one is listed. */
   linear(x: Value, module: string, { transposed = false }: { transposed?: boolean } = {}): Value {
     const { g } = this;
-    const y = g.matmul(x, this.parameter(`${module}.weight`), { transB: !transposed });
+    const weight = `${module}.weight`;
+    const y = transposed ? g.matmul(x, this.parameter(weight)) : this.project(x, weight);
     const biased = (value: Value) =>
       this.hasParameter(`${module}.bias`) ? g.add(value, this.parameter(`${module}.bias`)) : value;
     const lora = this.#lora.get(module);
@@ -138,6 +142,15 @@ export class ModelBuilder {
     const { g } = this;
     const magnitude = g.input(loraMagnitude(module), g.dtype, [outFeatures]);
     return g.mul(y, g.div(magnitude, g.input(loraNorm(module), g.dtype, [outFeatures])));
+  }
+
+  /** x Wᵀ for W [out, in]. */
+  project(x: Value, weight: string): Value {
+    const { g } = this;
+    const w = this.parameter(weight);
+    if (this.mode.kind === 'sequence' || !this.mode.wide) return g.matmul(x, w, { transB: true });
+    const y = g.transpose(g.matmul(w, g.flatten2d(x), { transB: true }), [1, 0]);
+    return g.reshape(y, [...x.shape.slice(0, -1), w.shape[0]!]);
   }
 
   #lowRank(x: Value, module: string, { rank, scaling }: LoraModule, inFeatures: Dim, outFeatures: Dim): Value {

@@ -1,5 +1,6 @@
 import { cut, differentiate, type Graph, type Halves } from '@kelpie/onnx';
 import type { Model } from './architecture.js';
+import type { KeysAndValues } from './decode/cache.js';
 import { normGraph } from './dora.js';
 import type { Layout } from './layout.js';
 import { type Lookup, type Mode, ModelBuilder } from './model-builder.js';
@@ -21,6 +22,24 @@ export interface Forward {
   /** [scored, hidden] */
   readonly hidden: FloatArray;
   readonly saved: ReadonlyMap<string, Tensor>;
+}
+
+/** What a decoding step is about, beside the weights. */
+export interface DecodingStep {
+  /** Many rows (see `Mode`). */
+  readonly wide: boolean;
+  /** [rows]: the newest token of each, which the cache does not hold yet. */
+  readonly ids: readonly number[];
+  /** [rows]: tokens that the cache holds, which is the newest one's position. */
+  readonly lengths: readonly number[];
+  /** [rows]: rows of the rotary tables. */
+  readonly angles: readonly number[];
+  /** The lengths whose angle classes the tables hold, in order; each takes `angleRows` rows. */
+  readonly angleLengths: readonly number[];
+  readonly angleRows: number;
+  readonly capacity: number;
+  /** Per layer [rows, kvHeads, capacity, headDim]. */
+  readonly cache: readonly KeysAndValues[];
 }
 
 export interface PassesOptions {
@@ -52,6 +71,10 @@ export class Passes {
     this.#width = options.model.dimensions.hiddenSize;
   }
 
+  get dtype(): Arithmetic {
+    return this.#options.dtype;
+  }
+
   // --- bodies ------------------------------------------------------------------------------------------------------
 
   /** Hidden states of the scored sources. With `keep`, what the backward pass reads is kept. */
@@ -62,7 +85,7 @@ export class Passes {
           `body/score/${variant.adapter}`,
           () => this.#body({ kind: 'sequence', present: false }, variant.adapter).graph,
         );
-    const outputs = await session.run(this.#feeds(session, variant.weights, this.#rowFeeds(layout)));
+    const outputs = await session.run(this.feeds(session, variant.weights, this.#rowFeeds(layout)));
     const { hidden, ...saved } = outputs;
     return { layout, hidden: this.#gather(floats(hidden!), layout), saved: new Map(Object.entries(saved)) };
   }
@@ -76,7 +99,7 @@ export class Passes {
     feeds.set('d/hidden', floatTensor(scattered, [layout.rows, layout.tokens, this.#width]));
     for (const [name, tensor] of saved) feeds.set(name, tensor);
     const { given, fetches } = accumulators(session, gradients);
-    const outputs = await session.run(this.#feeds(session, weights, [...feeds, ...given]), fetches);
+    const outputs = await session.run(this.feeds(session, weights, [...feeds, ...given]), fetches);
     for (const { parameter, output, indices } of lookups) {
       const table = gradients.get(parameter);
       const rows = outputs[`grad/${output}`];
@@ -118,7 +141,7 @@ export class Passes {
     const { model, dtype, lora } = this.#options;
     if (!lora.some(({ dora }) => dora)) return;
     const session = await this.sessions.get('dora/norms', () => normGraph({ model, lora, dtype }));
-    const outputs = await session.run(this.#feeds(session, weights, []));
+    const outputs = await session.run(this.feeds(session, weights, []));
     for (const [name, tensor] of Object.entries(outputs)) {
       weights.set(name, { shape: tensor.dims, data: floats(tensor) });
     }
@@ -144,7 +167,7 @@ export class Passes {
     const out = new Map(names.map((name) => [name, new Float64Array(layout.sources.length)]));
     for (const chunk of this.#chunks(layout)) {
       const feeds = this.#headFeeds(layout, hidden, chunk, temperature, reference);
-      const outputs = await session.run(this.#feeds(session, weights, feeds, reference?.weights));
+      const outputs = await session.run(this.feeds(session, weights, feeds, reference?.weights));
       for (const name of names) out.get(name)!.set(floats(outputs[name]!), chunk.from);
     }
     return out;
@@ -195,7 +218,7 @@ export class Passes {
       const into = dHidden.subarray(chunk.from * this.#width, chunk.to * this.#width);
       fetches.set('grad/hidden', floatTensor(into, [chunk.to - chunk.from, this.#width]));
       const outputs = await session.run(
-        this.#feeds(session, weights, [...feeds, ...given], reference?.weights),
+        this.feeds(session, weights, [...feeds, ...given], reference?.weights),
         fetches,
       );
       for (const name of valued) values.get(name)!.set(floats(outputs[name]!), chunk.from);
@@ -232,61 +255,49 @@ export class Passes {
 
   // --- decoding ----------------------------------------------------------------------------------------------------
 
-  /** Whole rows, with every layer's keys and values [rows, kvHeads, tokens, headDim] and the sources' logits. */
+  /**
+   * Whole rows: hidden states of the sources [scored, hidden], and every layer's keys and values [rows, kvHeads, tokens,
+   * headDim].
+   */
   async prefill(
     layout: Layout,
     { weights, adapter }: Variant,
-  ): Promise<{ logits: FloatArray; present: readonly { keys: FloatArray; values: FloatArray }[] }> {
+  ): Promise<{ hidden: FloatArray; present: readonly KeysAndValues[] }> {
     const session = await this.sessions.get(
       `prefill/${adapter}`,
       () => this.#body({ kind: 'sequence', present: true }, adapter).graph,
     );
-    const outputs = await session.run(this.#feeds(session, weights, this.#rowFeeds(layout)));
-    const hidden = this.#gather(floats(outputs.hidden!), layout);
-    const head = await this.sessions.get('head/logits', () => this.#logitsGraph());
-    const { logits } = await head.run(
-      this.#feeds(head, weights, [['hidden', floatTensor(hidden, [layout.sources.length, this.#width])]]),
-    );
-    const present = Array.from({ length: this.#options.model.dimensions.layers }, (_, i) => ({
-      keys: floats(outputs[`present/keys/${i}`]!),
-      values: floats(outputs[`present/values/${i}`]!),
-    }));
-    return { logits: floats(logits!), present };
+    const outputs = await session.run(this.feeds(session, weights, this.#rowFeeds(layout)));
+    return { hidden: this.#gather(floats(outputs.hidden!), layout), present: this.#present(outputs, 'present') };
   }
 
-  #logitsGraph(): Graph {
-    const m = this.#builder({ kind: 'sequence', present: false }, false, 'logits');
-    m.g.output('logits', this.#options.model.head(m, m.g.input('hidden', m.g.dtype, ['scored', this.#width])));
-    return m.g.build();
-  }
-
-  /** One token a row over the cache: logits [rows, vocabulary] and each layer's new keys and values [rows, kvHeads, 1, headDim]. */
-  async step(
-    { weights, adapter }: Variant,
-    step: {
-      readonly ids: readonly number[];
-      readonly positions: readonly number[];
-      readonly angles: readonly number[];
-      readonly lengths: readonly number[];
-      readonly angleLengths: readonly number[];
-      readonly angleRows: number;
-      readonly capacity: number;
-      readonly cache: readonly { readonly keys: FloatArray; readonly values: FloatArray }[];
-    },
-  ): Promise<{ logits: FloatArray; present: readonly { keys: FloatArray; values: FloatArray }[] }> {
-    const { model } = this.#options;
-    const { kvHeads, headDim } = model.dimensions;
-    const rows = step.ids.length;
-    const session = await this.sessions.get(`step/${adapter}`, () => {
-      const m = this.#builder({ kind: 'step' }, adapter, 'step');
-      const hidden = m.g.reshape(model.body(m), ['rows', this.#width]);
-      m.g.output('logits', model.head(m, hidden));
+  /** Logits of hidden states [scored, vocabulary]. */
+  async logits({ layout, hidden }: Forward, weights: Weights): Promise<FloatArray> {
+    const session = await this.sessions.get('head/logits', () => {
+      const m = this.#builder({ kind: 'sequence', present: false }, false, 'logits');
+      m.g.output('logits', this.#options.model.head(m, m.g.input('hidden', m.g.dtype, ['scored', this.#width])));
       return m.g.build();
     });
+    const feeds = [['hidden', floatTensor(hidden, [layout.sources.length, this.#width])]] as const;
+    const { logits } = await session.run(this.feeds(session, weights, feeds));
+    return floats(logits!);
+  }
+
+  /** One token a row over the cache: hidden states [rows, hidden] and each layer's new keys and values [rows, kvHeads, 1, headDim]. */
+  async step(
+    { weights, adapter }: Variant,
+    step: DecodingStep,
+  ): Promise<{ hidden: FloatArray; present: readonly KeysAndValues[] }> {
+    const { kvHeads, headDim } = this.#options.model.dimensions;
+    const rows = step.ids.length;
+    const session = await this.sessions.get(
+      `step/${adapter}/${step.wide}`,
+      () => this.#body({ kind: 'step', wide: step.wide }, adapter).graph,
+    );
     const column = (values: readonly number[]) => new Tensor('int64', BigInt64Array.from(values, BigInt), [rows, 1]);
     const feeds = new Map<string, Tensor>([
       ['ids', column(step.ids)],
-      ['positions', column(step.positions)],
+      ['positions', column(step.lengths)],
       ['angles', column(step.angles)],
       ['lengths', new Tensor('int32', Int32Array.from(step.lengths), [rows])],
       ['slots', slots(step.capacity)],
@@ -296,14 +307,15 @@ export class Passes {
       feeds.set(`keys/${i}`, floatTensor(keys, [rows, kvHeads, step.capacity, headDim]));
       feeds.set(`values/${i}`, floatTensor(values, [rows, kvHeads, step.capacity, headDim]));
     });
-    const outputs = await session.run(this.#feeds(session, weights, feeds));
-    return {
-      logits: floats(outputs.logits!),
-      present: step.cache.map((_, i) => ({
-        keys: floats(outputs[`new/keys/${i}`]!),
-        values: floats(outputs[`new/values/${i}`]!),
-      })),
-    };
+    const outputs = await session.run(this.feeds(session, weights, feeds));
+    return { hidden: floats(outputs.hidden!), present: this.#present(outputs, 'new') };
+  }
+
+  #present(outputs: Readonly<Record<string, Tensor>>, prefix: string): KeysAndValues[] {
+    return Array.from({ length: this.#options.model.dimensions.layers }, (_, i) => ({
+      keys: floats(outputs[`${prefix}/keys/${i}`]!),
+      values: floats(outputs[`${prefix}/values/${i}`]!),
+    }));
   }
 
   // --- feeds -------------------------------------------------------------------------------------------------------
@@ -343,7 +355,7 @@ export class Passes {
   }
 
   /** What is given, and weights under the names of the inputs that are left; with a prefix, the reference's. */
-  #feeds(
+  feeds(
     session: Session,
     weights: Weights,
     given: Iterable<readonly [string, Tensor]>,

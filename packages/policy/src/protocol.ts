@@ -1,5 +1,5 @@
 import type { Where } from './errors.js';
-import type { Cotangents, PolicyInfo, TokenScores } from './types.js';
+import type { Cotangents, PolicyInfo, SampledToken, TokenScores } from './types.js';
 
 /** Calls that a policy's worker answers: the methods of `Policy`, and a vjp's pullback and release by number. */
 export type Method =
@@ -33,6 +33,12 @@ export interface Failure {
 }
 
 export type Reply = { readonly id: number } & ({ readonly result: unknown } | { readonly failure: Failure });
+
+/** On the way to a reply: what a call's listener is told. */
+export interface Progress {
+  readonly id: number;
+  readonly token: SampledToken;
+}
 
 export interface OpenReply {
   readonly info: PolicyInfo;

@@ -1,7 +1,7 @@
 import { Worker } from 'node:worker_threads';
 import { KelpieError } from './errors.js';
-import type { Failure, Method, OpenReply, Reply, Request, VjpReply } from './protocol.js';
-import type { Completion, OpenOptions, Policy } from './types.js';
+import type { Failure, Method, OpenReply, Progress, Reply, Request, VjpReply } from './protocol.js';
+import type { Completion, OpenOptions, Policy, SampledToken } from './types.js';
 
 /** The built entry, from the sources as well: a worker thread cannot run TypeScript. */
 const ENTRY = new URL('../dist/worker.js', import.meta.url);
@@ -9,6 +9,7 @@ const ENTRY = new URL('../dist/worker.js', import.meta.url);
 interface Waiting {
   resolve(value: unknown): void;
   reject(error: Error): void;
+  readonly onToken?: ((token: SampledToken) => void) | undefined;
 }
 
 /** Opens a policy in a worker thread of its own, which owns its weights, optimizer state and sessions. */
@@ -38,7 +39,8 @@ function policyOver(thread: Thread, info: OpenReply['info']): Policy {
     pull: (request) => thread.call('pull', [request]),
     optimizer: (adamw) => thread.call('optimizer', [adamw]),
     step: (learningRate) => thread.call('step', [learningRate]),
-    sample: (request, { signal } = {}) => thread.call<Completion[]>('sample', [request], signal),
+    sample: (request, { signal, onToken } = {}) =>
+      thread.call<Completion[]>('sample', [request, onToken !== undefined], signal, onToken),
     updateReference: (mixture) => thread.call('updateReference', [mixture]),
     gradients: () => thread.call('gradients', []),
     save: (folder, saving) => thread.call('save', [folder, saving ?? {}]),
@@ -62,8 +64,12 @@ class Thread {
   #dead: Error | undefined;
 
   constructor() {
-    this.#worker.on('message', (reply: Reply) => {
+    this.#worker.on('message', (reply: Reply | Progress) => {
       const waiting = this.#waiting.get(reply.id);
+      if ('token' in reply) {
+        waiting?.onToken?.(reply.token);
+        return;
+      }
       this.#waiting.delete(reply.id);
       if (this.#waiting.size === 0) this.#worker.unref();
       if ('failure' in reply) waiting?.reject(revive(reply.failure));
@@ -75,7 +81,12 @@ class Thread {
     );
   }
 
-  async call<Result>(method: Method, args: readonly unknown[], signal?: AbortSignal): Promise<Result> {
+  async call<Result>(
+    method: Method,
+    args: readonly unknown[],
+    signal?: AbortSignal,
+    onToken?: (token: SampledToken) => void,
+  ): Promise<Result> {
     if (this.#dead !== undefined) throw this.#dead;
     signal?.throwIfAborted();
     const id = this.#next++;
@@ -92,6 +103,7 @@ class Thread {
           finish();
           reject(signal?.aborted ? signal.reason : error);
         },
+        onToken,
       });
       this.#worker.ref();
       this.#post({ id, method, args });

@@ -111,6 +111,22 @@ export interface SampleRequest {
   /** Ids that end a completion; the end token stays in it. */
   readonly stop?: readonly number[];
   readonly seed?: number;
+  /** Completions decoded side by side, at most; the others wait for a place. What is sampled is the same. Default 64. */
+  readonly rows?: number;
+}
+
+export interface SampleOptions {
+  readonly signal?: AbortSignal;
+  /** Called with every token as it is chosen. */
+  readonly onToken?: (token: SampledToken) => void;
+}
+
+export interface SampledToken {
+  readonly prompt: number;
+  /** Its number among the prompt's completions. */
+  readonly completion: number;
+  readonly id: number;
+  readonly logprob: number;
 }
 
 export interface Completion {
@@ -178,7 +194,7 @@ export interface Policy {
   pull(request: PullRequest): Promise<TokenScores>;
   /** Clips, updates the weights in place with AdamW, clears the gradients. */
   step(learningRate: number): Promise<StepReport>;
-  sample(request: SampleRequest, options?: { readonly signal?: AbortSignal }): Promise<Completion[]>;
+  sample(request: SampleRequest, options?: SampleOptions): Promise<Completion[]>;
   /**
    * Moves the kept reference towards the policy, tensor by tensor of what is trained:
    *   reference <- mixture policy + (1 - mixture) reference,   0 < mixture <= 1; 1 makes it the policy as it stands

@@ -1,7 +1,7 @@
 import { parentPort } from 'node:worker_threads';
 import { Engine } from './engine.js';
-import type { Failure, Method, OpenReply, Reply, Request, VjpReply } from './protocol.js';
-import type { Cotangents, Vjp } from './types.js';
+import type { Failure, Method, OpenReply, Progress, Reply, Request, VjpReply } from './protocol.js';
+import type { Cotangents, SampledToken, SampleRequest, Vjp } from './types.js';
 
 /** The thread that owns a policy. ONNX Runtime blocks the thread it runs in: whoever shows progress is elsewhere. */
 const port = parentPort;
@@ -49,7 +49,11 @@ async function call(id: number, method: Method, args: readonly unknown[], signal
     open.delete(args[0] as number);
     return method === 'pullback' ? vjp?.pullback(args[1] as Cotangents) : vjp?.release();
   }
-  if (method === 'sample') return engine.sample(args[0] as Parameters<Engine['sample']>[0], { signal });
+  if (method === 'sample') {
+    const [request, listens] = args as [SampleRequest, boolean];
+    const onToken = (token: SampledToken) => port!.postMessage({ id, token } satisfies Progress);
+    return engine.sample(request, { signal, ...(listens ? { onToken } : {}) });
+  }
   const bound = engine[method] as (...args: unknown[]) => Promise<unknown>;
   return bound.apply(engine, [...args]);
 }

@@ -56,7 +56,7 @@ function gpt2Model(config: Gpt2Config, std: number): Model {
       }
       return m.layerNorm(x, 'transformer.ln_f', epsilon);
     },
-    head: (m, hidden) => m.g.matmul(hidden, m.parameter(headWeight), { transB: true }),
+    head: (m, hidden) => m.project(hidden, headWeight),
   };
 }
 

@@ -57,7 +57,7 @@ function llamaModel(config: LlamaConfig, std: number): Model {
       }
       return m.rmsNorm(x, 'model.norm', config.rmsNormEps);
     },
-    head: (m, hidden) => m.g.matmul(hidden, m.parameter(headWeight), { transB: true }),
+    head: (m, hidden) => m.project(hidden, headWeight),
   };
 }
 

@@ -1,0 +1,112 @@
+import type { Dimensions } from '../architecture.js';
+import type { FloatArray } from '../parameters.js';
+import { type Arithmetic, allocate } from '../weights.js';
+
+/** One layer's, or the new ones of one pass. */
+export interface KeysAndValues {
+  readonly keys: FloatArray;
+  readonly values: FloatArray;
+}
+
+/** Where a sequence stands in a prefill's keys and values [rows, kvHeads, tokens, headDim]. */
+export interface Stretch {
+  readonly row: number;
+  readonly start: number;
+  readonly tokens: number;
+  readonly length: number;
+}
+
+const STEP = 64;
+
+/**
+ * Keys and values of the rows in progress, a slot each: per layer [slots, kvHeads, capacity, headDim], in JavaScript
+ * memory, written in place and read by the graph where it lies. The rows in progress are the first slots.
+ */
+export class Cache {
+  readonly #dimensions: Dimensions;
+  readonly #dtype: Arithmetic;
+  readonly #slots: number;
+  #layers: KeysAndValues[] = [];
+  #capacity = 0;
+
+  constructor(dimensions: Dimensions, dtype: Arithmetic, slots: number) {
+    this.#dimensions = dimensions;
+    this.#dtype = dtype;
+    this.#slots = slots;
+  }
+
+  /** Tokens that a slot holds. */
+  get capacity(): number {
+    return this.#capacity;
+  }
+
+  /** Makes room for `length` tokens a row, in steps, and gives room back when most of it is unused. Keeps `rows` slots. */
+  fit(length: number, rows: number): void {
+    const wanted = Math.ceil(length / STEP) * STEP;
+    if (wanted <= this.#capacity && 2 * wanted >= this.#capacity) return;
+    const { layers, kvHeads, headDim } = this.#dimensions;
+    const [from, to] = [this.#capacity * headDim, wanted * headDim];
+    const size = this.#slots * kvHeads * to;
+    const resized = (old: FloatArray | undefined): FloatArray => {
+      const data = allocate(this.#dtype, size);
+      if (old === undefined) return data;
+      for (let i = 0; i < rows * kvHeads; i++) data.set(old.subarray(i * from, i * from + Math.min(from, to)), i * to);
+      return data;
+    };
+    this.#layers = Array.from({ length: layers }, (_, l) => ({
+      keys: resized(this.#layers[l]?.keys),
+      values: resized(this.#layers[l]?.values),
+    }));
+    this.#capacity = wanted;
+  }
+
+  /** The first `rows` slots of every layer, uncopied. */
+  view(rows: number): KeysAndValues[] {
+    const end = rows * this.#slotSize;
+    return this.#layers.map(({ keys, values }) => ({ keys: keys.subarray(0, end), values: values.subarray(0, end) }));
+  }
+
+  /** A sequence out of a prefill into a slot. */
+  place(slot: number, present: readonly KeysAndValues[], { row, start, tokens, length }: Stretch): void {
+    const { kvHeads, headDim } = this.#dimensions;
+    present.forEach((layer, l) => {
+      for (let head = 0; head < kvHeads; head++) {
+        const from = ((row * kvHeads + head) * tokens + start) * headDim;
+        const to = (slot * kvHeads + head) * this.#capacity * headDim;
+        this.#layers[l]!.keys.set(layer.keys.subarray(from, from + length * headDim), to);
+        this.#layers[l]!.values.set(layer.values.subarray(from, from + length * headDim), to);
+      }
+    });
+  }
+
+  /** One token more for each of the first slots [rows, kvHeads, 1, headDim], behind the `lengths` that they hold. */
+  append(present: readonly KeysAndValues[], lengths: readonly number[]): void {
+    present.forEach(({ keys, values }, l) => {
+      this.#appendTo(this.#layers[l]!.keys, keys, lengths);
+      this.#appendTo(this.#layers[l]!.values, values, lengths);
+    });
+  }
+
+  #appendTo(cache: FloatArray, added: FloatArray, lengths: readonly number[]): void {
+    const { kvHeads, headDim } = this.#dimensions;
+    let from = 0;
+    for (let i = 0; i < lengths.length * kvHeads; i++) {
+      const to = (i * this.#capacity + lengths[Math.floor(i / kvHeads)]!) * headDim;
+      // A loop: a view for each of thousands of short stretches costs more than the copy.
+      for (let j = 0; j < headDim; j++) cache[to + j] = added[from++]!;
+    }
+  }
+
+  move(from: number, to: number): void {
+    const size = this.#slotSize;
+    for (const { keys, values } of this.#layers) {
+      keys.copyWithin(to * size, from * size, (from + 1) * size);
+      values.copyWithin(to * size, from * size, (from + 1) * size);
+    }
+  }
+
+  get #slotSize(): number {
+    const { kvHeads, headDim } = this.#dimensions;
+    return kvHeads * this.#capacity * headDim;
+  }
+}
