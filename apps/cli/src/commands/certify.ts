@@ -6,9 +6,12 @@ import {
   certify,
   certifyDefaults,
   checkNames,
+  type Ordering,
+  orderings,
   type TheoryCheck,
   theoryChecks,
 } from '@kelpie/objectives/certify';
+import { type Certified, certificatesPage, formulas } from '../certify-markdown.js';
 import type { Context } from '../context.js';
 import { isObjectiveFile, loadObjective } from '../custom-objective.js';
 import { exitCodes } from '../exit.js';
@@ -17,6 +20,7 @@ import { duration, type Terminal, table } from '../print.js';
 
 interface Flags extends CertifyOptions {
   readonly json?: boolean;
+  readonly markdown?: boolean;
 }
 
 export function addCertify(program: Command, context: Context): void {
@@ -42,12 +46,17 @@ Examples:
     countFlag('--length <n>', 'tokens of its longest completion').default(length),
     countFlag('--trials <n>', 'random inputs and options per property').default(trials),
     new Option('--json', 'as JSON'),
+    new Option('--markdown', 'as a page of documentation').conflicts('json'),
   ];
   for (const flag of flags) command.addOption(flag);
   command.action((what, given) => certifyAll(what, given as unknown as Flags, context));
 }
 
-async function certifyAll(what: readonly string[], { json, ...options }: Flags, context: Context): Promise<void> {
+async function certifyAll(
+  what: readonly string[],
+  { json, markdown, ...options }: Flags,
+  context: Context,
+): Promise<void> {
   const { terminal, leaveWith } = context;
   const asked = await objectivesOf(what);
   const began = performance.now();
@@ -55,31 +64,46 @@ async function certifyAll(what: readonly string[], { json, ...options }: Flags, 
     terminal.status(`certifying ${objective.name}, ${at + 1} of ${asked.length}`);
     return certify(objective, options);
   });
-  const theory: TheoryCheck[] = [];
-  for (const { name, run } of what.includes('all') ? theoryChecks : []) {
-    terminal.status(`checking: ${name}`);
-    theory.push(run());
-  }
+  const each = <Found>(list: readonly { readonly name: string; run(): Found }[]): Found[] =>
+    list.map(({ name, run }) => {
+      terminal.status(`checking: ${name}`);
+      return run();
+    });
+  const all = what.includes('all');
+  const theory = each(all ? theoryChecks : []);
+  const reported = each(all ? orderings : []);
   terminal.status('');
-  const passed = [...certificates, ...theory].every((one) => one.passed);
-  if (!passed) leaveWith(exitCodes.internal);
-  if (json) {
-    terminal.print(JSON.stringify({ passed, certificates, theory }, null, 2));
-    return;
-  }
-  for (const text of [
+  const failed =
+    [...certificates, ...theory].filter((one) => !one.passed).length +
+    reported.filter(({ required, reproduced }) => required && !reproduced).length;
+  const result: Certified = { passed: failed === 0, certificates, theory, orderings: reported };
+  if (failed > 0) leaveWith(exitCodes.internal);
+  if (json) terminal.print(JSON.stringify(result, null, 2));
+  else if (markdown) terminal.raw(certificatesPage(result));
+  else terminal.print(`${inWords(result, terminal)}${verdict(result, failed, performance.now() - began, terminal)}`);
+}
+
+function inWords({ certificates, theory, orderings: reported }: Certified, terminal: Terminal): string {
+  const parts = [
     certificates.length > 1 ? overview(certificates, terminal) : '',
     ...certificates.filter((one) => certificates.length === 1 || !one.passed).map((one) => inFull(one, terminal)),
     theory.length > 0 ? theoryText(theory, terminal) : '',
-  ]) {
-    if (text !== '') terminal.print(`${text}\n`);
-  }
-  const failed = certificates.filter((one) => !one.passed).length + theory.filter((one) => !one.passed).length;
+    reported.length > 0 ? orderingText(reported, terminal) : '',
+  ];
+  return parts.flatMap((part) => (part === '' ? [] : [`${part}\n\n`])).join('');
+}
+
+function verdict(
+  { certificates, theory, orderings: reported }: Certified,
+  failed: number,
+  ms: number,
+  terminal: Terminal,
+): string {
   const { green, red } = terminal.color;
-  const verdict = failed === 0 ? green('all hold') : red(`${failed} do not hold`);
   const looked = [`${certificates.length} certificate${certificates.length === 1 ? '' : 's'}`];
-  if (theory.length > 0) looked.push(`${theory.length} theorems`);
-  terminal.print(`${looked.join(', ')}: ${verdict}, in ${duration((performance.now() - began) / 1000)}`);
+  if (theory.length > 0) looked.push(`${theory.length} statements of theory`);
+  if (reported.length > 0) looked.push(`${reported.filter(({ required }) => required).length} orderings`);
+  return `${looked.join(', ')}: ${failed === 0 ? green('all hold') : red(`${failed} do not hold`)}, in ${duration(ms / 1000)}`;
 }
 
 async function objectivesOf(what: readonly string[]): Promise<Objective[]> {
@@ -96,7 +120,7 @@ function overview(certificates: readonly Certificate[], { width, color }: Termin
   const rows = certificates.map(({ objective, checks, claims }) => [
     objective,
     ...checks.map(({ passed }) => (passed ? 'ok' : 'FAILED')),
-    [...new Set(claims.flatMap(({ optimum, descends }) => [optimum, descends]))].filter(Boolean).join('; ') || '-',
+    formulas(claims) || '-',
   ]);
   const titles = ['objective', ...checkNames, 'rests at, or descends'];
   return table(
@@ -119,6 +143,17 @@ function inFull({ objective, title, paper, checks }: Certificate, { width, color
 }
 
 function theoryText(theory: readonly TheoryCheck[], { width, color }: Terminal): string {
-  const rows = theory.map(({ name, passed, found }) => [passed ? 'ok' : 'FAILED', `${name}: ${found}`]);
-  return table([{ title: '' }, { title: 'theorem, and what was found' }], rows, { width, color });
+  const rows = theory.map(({ name, passed, found, error, bound }) => {
+    const figures = error === undefined ? '' : `; worst error ${error.toExponential(1)}, allowed ${bound}`;
+    return [passed ? 'ok' : 'FAILED', `${name}: ${found}${figures}`];
+  });
+  return table([{ title: '' }, { title: 'theory, and what was found' }], rows, { width, color });
+}
+
+function orderingText(reported: readonly Ordering[], { width, color }: Terminal): string {
+  const rows = reported.map(({ name, reproduced, required, found, regime }) => [
+    reproduced ? 'reproduced' : required ? 'FAILED' : 'not reproduced',
+    `${name}: ${found} (${regime})`,
+  ]);
+  return table([{ title: '' }, { title: 'ordering that a paper reports, and what was found' }], rows, { width, color });
 }

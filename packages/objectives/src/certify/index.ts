@@ -8,4 +8,5 @@ export {
   checkNames,
   type Finding,
 } from './certificate.js';
+export { type NamedOrdering, type Ordering, orderings } from './orderings/index.js';
 export { type NamedCheck, type TheoryCheck, theoryChecks } from './theory/index.js';

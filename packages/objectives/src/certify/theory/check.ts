@@ -6,8 +6,11 @@ export interface TheoryCheck {
   /** Authors, year, arXiv number, where there is one. */
   readonly paper?: string;
   readonly passed: boolean;
-  /** How many cases hold, and the worst figure. */
+  /** How many cases hold, and of what. */
   readonly found: string;
+  /** The worst error and what is allowed, where the check is one of numbers. */
+  readonly error?: number;
+  readonly bound?: number;
 }
 
 /** A check that waits to be run, so that progress can be told. */
@@ -27,4 +30,11 @@ export function theoryWorld(seed: number): EnumerableWorld {
   return enumerableWorld({ seed, vocabulary: 4, length: 3 });
 }
 
-export const figure = (value: number) => value.toExponential(1);
+/** What identities over enumerated worlds are held to. */
+const IDENTITY = 1e-9;
+
+/** All errors within `IDENTITY`. */
+export function withinIdentity(errors: readonly number[], found: string): Omit<TheoryCheck, 'name' | 'paper'> {
+  const error = Math.max(...errors);
+  return { passed: error <= IDENTITY, found, error, bound: IDENTITY };
+}
