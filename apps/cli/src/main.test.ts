@@ -1,6 +1,6 @@
 import { spawnSync } from 'node:child_process';
 import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
-import { hostname, tmpdir } from 'node:os';
+import { availableParallelism, hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { objectives } from '@kelpie/objectives';
@@ -449,6 +449,15 @@ output: { folder: ${at('configured')} }
       warning: beta 20 is outside what is usual for dpo, 0.01 to 1: the policy may hardly leave the reference
       "
     `);
+  });
+
+  it('warns of more threads than cores', async () => {
+    const cores = availableParallelism();
+    const argv = ['train', '--config', run(), '--dry-run', '--out', at('threads'), '--threads'];
+    expect((await kelpie([...argv, String(cores + 1)])).err).toMatch(
+      new RegExp(`^warning: ${cores + 1} threads on .* are slower than ${cores}\n`),
+    );
+    expect((await kelpie([...argv, String(cores)])).err).toBe('');
   });
 
   it('takes one flag over the other of a file', async () => {

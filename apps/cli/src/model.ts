@@ -1,5 +1,6 @@
 import { existsSync, statSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
+import { availableParallelism } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { Option } from '@commander-js/extra-typings';
 import { openTokenizer, type Tokenizer } from '@kelpie/policy';
@@ -42,6 +43,12 @@ export function tokenizerFlag(): Option {
 
 export function threadsFlag(): Option {
   return unset(countFlag('--threads <n>', 'threads of the arithmetic'), 'one a core').helpGroup(modelGroup);
+}
+
+/** More threads than cores wait for each other. */
+export function threadWarnings(threads: number | undefined, cores = availableParallelism()): string[] {
+  if (threads === undefined || threads <= cores) return [];
+  return [`${threads} threads on ${cores === 1 ? 'one core' : `${cores} cores`} are slower than ${cores}`];
 }
 
 const has = (folder: string, file: string) => existsSync(join(folder, file));

@@ -5,6 +5,7 @@ import { type Example, holdOut, type TrainOptions } from '@kelpie/runner';
 import { calledOf } from './config/entry.js';
 import type { Resolved } from './config/resolve.js';
 import type { RunConfig } from './config/schema.js';
+import { threadWarnings } from './model.js';
 import { grouped, type Terminal } from './print.js';
 import { labelled } from './progress.js';
 import { loadLabelled, loadPairs, loadTexts } from './rows.js';
@@ -32,7 +33,7 @@ export function introduce(
   terminal.print(`${color.bold(`kelpie train ${objective.name}`)}  ${objective.title}`);
   const facts = `${modelType}, ${grouped(parameters)} parameters${trained}, context ${contextLength} tokens`;
   terminal.print(labelled(terminal, 'model', `${start}\n${facts}`));
-  terminal.warn([...info.warnings, ...unusual(objective, config, info)]);
+  terminal.warn([...info.warnings, ...threadWarnings(config.model.threads), ...unusual(objective, config, info)]);
 }
 
 export type Loaded = Example & { readonly prompt: string; readonly completion?: string };

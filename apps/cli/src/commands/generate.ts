@@ -4,7 +4,7 @@ import { type Completion, openPolicy, type SampleRequest, type Tokenizer } from 
 import type { Context } from '../context.js';
 import { UsageError } from '../exit.js';
 import { countFlag, numberFlag } from '../flags.js';
-import { completionText, locate, type ModelFlags, modelFlags, tokenizerAt } from '../model.js';
+import { completionText, locate, type ModelFlags, modelFlags, threadWarnings, tokenizerAt } from '../model.js';
 import { duration, figure, grouped, type Terminal, wrap } from '../print.js';
 
 interface Flags extends ModelFlags {
@@ -75,7 +75,7 @@ async function generate(flags: Flags, { terminal, io }: Context): Promise<void> 
     ...(adapter !== undefined && { adapter }),
     ...(flags.threads !== undefined && { threads: flags.threads }),
   });
-  terminal.warn(policy.info.warnings);
+  terminal.warn([...policy.info.warnings, ...threadWarnings(flags.threads)]);
   const ids = prompts.map((prompt) => encode(tokenizer, prompt, flags.chat === true));
   warnOfUnknown(prompts, ids, tokenizer, terminal);
   const { contextLength } = policy.info;

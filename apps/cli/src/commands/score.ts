@@ -5,7 +5,7 @@ import { budgetOf } from '@kelpie/runner';
 import type { Context } from '../context.js';
 import { UsageError } from '../exit.js';
 import { countFlag, numberFlag } from '../flags.js';
-import { locate, type ModelFlags, modelFlags, requireFolder, tokenizerAt } from '../model.js';
+import { locate, type ModelFlags, modelFlags, requireFolder, threadWarnings, tokenizerAt } from '../model.js';
 import { firstThatFits, loadPairs, loadTexts, type RowFlags, rowFlags } from '../rows.js';
 import { type Example, isPair, type Scored, type ScoredRow, scoreText } from '../score-text.js';
 
@@ -66,7 +66,7 @@ async function score(flags: Flags, { terminal }: Context): Promise<void> {
     ...(flags.reference !== undefined && { reference: flags.reference }),
     ...(flags.threads !== undefined && { threads: flags.threads }),
   });
-  terminal.warn(policy.info.warnings);
+  terminal.warn([...policy.info.warnings, ...threadWarnings(flags.threads)]);
   const { contextLength, vocabularySize } = policy.info;
   const source = { files, tokenizer, contextLength, vocabularySize };
   const dataset = await firstThatFits<{ examples: Example[] }, { examples: Example[] }>(
