@@ -1,3 +1,5 @@
+import { setMaxListeners } from 'node:events';
+
 /**
  * Runs `run` on all items, at most `limit` at once. The first failure aborts what is under way, starts nothing more and is
  * thrown once all has stopped; so is an abort from outside, with its reason.
@@ -10,7 +12,7 @@ export async function inParallel<Item, Result>(
 ): Promise<Result[]> {
   signal?.throwIfAborted();
   const results = new Array<Result>(items.length);
-  const own = new AbortController();
+  const own = controller();
   let next = 0;
   const worker = async (): Promise<void> => {
     while (next < items.length && !own.signal.aborted) {
@@ -38,7 +40,7 @@ export async function within<Result>(
   work: (signal: AbortSignal) => Result | Promise<Result>,
 ): Promise<Result> {
   signal?.throwIfAborted();
-  const own = new AbortController();
+  const own = controller();
   const unlink = follow(own, signal);
   const timer = setTimeout(() => own.abort(new TimeoutError(timeoutMs)), timeoutMs);
   const aborted = new Promise<never>((_, reject) => {
@@ -74,6 +76,13 @@ export async function pause(milliseconds: number, signal: AbortSignal): Promise<
     }, milliseconds);
     signal.addEventListener('abort', stop, { once: true });
   });
+}
+
+/** A controller whose signal any number of calls may listen to. */
+function controller(): AbortController {
+  const own = new AbortController();
+  setMaxListeners(0, own.signal);
+  return own;
 }
 
 /** Aborts `own` with `signal`. The result takes the listener away again: `signal` may live as long as the run. */

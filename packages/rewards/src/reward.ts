@@ -155,7 +155,7 @@ export function derived({ name, members, parts = [], combine, ...rest }: Derived
         member.judge(rows, { signal: aborted, state }),
       );
       if (rows.length === 0) return { rewards: new Float64Array(), parts: emptyParts(names), state };
-      const seen = Object.assign({}, state, ...judged.map((member) => member.state)) as RewardState;
+      const seen = { ...state, ...Object.assign({}, ...judged.map((member) => changes(state, member.state))) };
       const own = combine(
         judged.map(({ rewards }) => rewards),
         { rows, state },
@@ -165,6 +165,11 @@ export function derived({ name, members, parts = [], combine, ...rest }: Derived
       return { rewards, parts: { ...given, [name]: rewards }, state: { ...seen, ...own.state } };
     },
   };
+}
+
+/** What a member has added to the state it was given; what another one has changed is not its to give back. */
+function changes(before: RewardState, after: RewardState): RewardState {
+  return Object.fromEntries(Object.entries(after).filter(([name, moments]) => before[name] !== moments));
 }
 
 function distinct(name: string, parts: readonly string[]): readonly string[] {

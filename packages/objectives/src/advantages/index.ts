@@ -13,4 +13,4 @@ export {
   rowsByGroup,
 } from './groups.js';
 export { discountedReturns, reinforcePlusPlus, remax } from './returns.js';
-export { type WhitenOptions, whiten } from './whiten.js';
+export { momentsOf, type WhitenOptions, whiten } from './whiten.js';

@@ -1,4 +1,4 @@
-import { addChunk, noMoments } from '@kelpie/objectives';
+import { momentsOf } from '@kelpie/objectives';
 import { badOption } from '../error.js';
 import { derived, type Reward } from '../reward.js';
 
@@ -32,9 +32,9 @@ export function ensemble(
     parts: [`${name}/deviation`],
     combine(values, { rows }) {
       const moments = rows.map((_, row) =>
-        addChunk(
-          noMoments,
+        momentsOf(
           Float64Array.from(values, (value) => value[row]!),
+          false,
         ),
       );
       const rewards = moments.map(({ mean, variance }, row) => {

@@ -1,3 +1,4 @@
+import { calibratedRewards, transformedRewards } from '@kelpie/objectives';
 import { badOption, type RowFailure, rowsFailed, show } from '../error.js';
 import { derived, failureOf, type Reward, type RewardRow } from '../reward.js';
 
@@ -7,37 +8,39 @@ export type ReferenceRewards = Readonly<Record<string, readonly number[]>>;
 export interface CalibrateOptions {
   readonly name?: string;
   readonly reference: ReferenceRewards;
-  /** t of the transformation; 0: none. Default 0. */
-  readonly tilt?: number;
+  /** t of the transformation: above 0 for best-of-n, below for worst-of-n, 0 for none. Default 0. */
+  readonly exponent?: number;
 }
+
+/** Beyond it e^t is no number to train with, if it is one at all. */
+const largestExponent = 100;
 
 /**
  * The quantile of a reward among those of the reference's completions of the same prompt, then a transformation of it:
  * InfAlign's calibrate and transform. Balashankar et al. 2024, arXiv:2412.19792.
  *   C(x, y) = P_{z ~ π_ref(x)}(R(x, z) <= R(x, y)), from samples: the share of them that is not above
- *   tilt 0   C, which is best for the plain win rate;   else   sign(t) e^{tC}: t > 0 for best-of-n, t < 0 for worst-of-n
- * The name alone is the result; with a tilt, `NAME/quantile` is a part. A row whose prompt has no reference is an error.
+ *   exponent 0   C, the win rate itself;   else   sign(t) e^{tC}
+ * With an exponent, `NAME/quantile` is a part. A row whose prompt has no reference is an error.
  */
 export function calibrated(
   reward: Reward,
-  { name = `${reward.name}/calibrated`, reference, tilt = 0 }: CalibrateOptions,
+  { name = `${reward.name}/calibrated`, reference, exponent = 0 }: CalibrateOptions,
 ): Reward {
-  if (!(Math.abs(tilt) <= 500)) throw badOption(name, 'tilt', 'a number in -500..500', tilt);
-  const sorted = new Map(
-    Object.entries(reference).map(([prompt, rewards]) => [prompt, sortedOf(name, prompt, rewards)]),
-  );
+  if (!(Math.abs(exponent) <= largestExponent))
+    throw badOption(name, 'exponent', `a number in -${largestExponent}..${largestExponent}`, exponent);
+  const samples = new Map(Object.entries(reference));
+  for (const [prompt, rewards] of samples) {
+    if (rewards.length === 0 || !rewards.every(Number.isFinite))
+      throw badOption(name, 'reference', `at least one finite number for the prompt ${show(prompt)}`, rewards);
+  }
   return derived({
     name,
     members: [reward],
-    parts: tilt === 0 ? [] : [`${name}/quantile`],
+    parts: exponent === 0 ? [] : [`${name}/quantile`],
     combine([values], { rows }) {
-      const samples = samplesOf(name, rows, sorted);
-      const quantile = values!.map((value, row) =>
-        Number.isNaN(value) ? value : notAbove(samples[row]!, value) / samples[row]!.length,
-      );
-      if (tilt === 0) return { rewards: quantile };
-      const rewards = quantile.map((share) => Math.sign(tilt) * Math.exp(tilt * share));
-      return { rewards, parts: { [`${name}/quantile`]: quantile } };
+      const quantile = calibratedRewards(values!, samplesOf(name, rows, samples));
+      if (exponent === 0) return { rewards: quantile };
+      return { rewards: transformedRewards(quantile, exponent), parts: { [`${name}/quantile`]: quantile } };
     },
   });
 }
@@ -57,34 +60,18 @@ export function referenceRewards(
   return Object.fromEntries(table);
 }
 
-function sortedOf(name: string, prompt: string, rewards: readonly number[]): Float64Array {
-  if (rewards.length > 0 && rewards.every(Number.isFinite)) return Float64Array.from(rewards).sort();
-  throw badOption(name, 'reference', `at least one finite number for the prompt ${show(prompt)}`, rewards);
-}
-
 function samplesOf(
   name: string,
   rows: readonly RewardRow[],
-  sorted: ReadonlyMap<string, Float64Array>,
-): readonly Float64Array[] {
+  samples: ReadonlyMap<string, readonly number[]>,
+): readonly (readonly number[])[] {
   const failures: RowFailure[] = [];
-  const samples = rows.map((row, at) => {
-    const found = sorted.get(row.prompt);
-    if (found === undefined)
+  const found = rows.map((row, at) => {
+    const own = samples.get(row.prompt);
+    if (own === undefined)
       failures.push(failureOf(row, at, new Error(`no reference rewards for the prompt ${show(row.prompt)}`)));
-    return found ?? new Float64Array();
+    return own ?? [];
   });
   if (failures.length > 0) throw rowsFailed(name, failures, rows.length);
-  return samples;
-}
-
-/** How many of the sorted numbers are not above x. */
-function notAbove(sorted: Float64Array, x: number): number {
-  let [low, high] = [0, sorted.length];
-  while (low < high) {
-    const middle = (low + high) >> 1;
-    if (sorted[middle]! <= x) low = middle + 1;
-    else high = middle;
-  }
-  return low;
+  return found;
 }

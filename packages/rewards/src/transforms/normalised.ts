@@ -1,4 +1,4 @@
-import { addChunk, noMoments, type RunningMoments } from '@kelpie/objectives';
+import { addChunk, momentsOf, noMoments, type RunningMoments } from '@kelpie/objectives';
 import { badOption } from '../error.js';
 import { derived, type Reward } from '../reward.js';
 
@@ -24,9 +24,9 @@ export function normalised(
     name,
     members: [reward],
     combine([values], { state }) {
-      const running = by === 'running' ? addChunk(state[name] ?? noMoments, judgedOf(values!)) : undefined;
+      const running = by === 'running' ? grown(state[name], judgedOf(values!)) : undefined;
       const { mean, deviation } = running ?? (by as RunningMoments);
-      const scale = deviation > 0 ? deviation : 1;
+      const scale = deviation > roundOff * Math.abs(mean) ? deviation : 1;
       return {
         rewards: values!.map((value) => (value - (shiftMean ? mean : 0)) / scale),
         ...(running && { state: { [name]: running } }),
@@ -35,10 +35,22 @@ export function normalised(
   });
 }
 
+/** A deviation this small beside the mean is what rounding leaves of equal numbers. */
+const roundOff = 1e-12;
+
 /** Those that were judged. */
 export const judgedOf = (rewards: Float64Array): Float64Array => rewards.filter((reward) => !Number.isNaN(reward));
 
-/** Mean and deviation of the rewards of the reference's completions, say. */
+/** Mean and deviation of rewards, of the reference's completions, say. Those that were not judged are left out. */
 export function momentsOfRewards(rewards: Float64Array): RunningMoments {
-  return addChunk(noMoments, judgedOf(rewards));
+  return grown(undefined, judgedOf(rewards));
+}
+
+/** The first chunk starts the stream, so that equal rewards have a deviation of 0. */
+function grown(moments: RunningMoments | undefined, chunk: Float64Array): RunningMoments {
+  if (moments !== undefined && moments.count >= 1) return addChunk(moments, chunk);
+  const count = chunk.length;
+  if (count === 0) return noMoments;
+  const { mean, variance } = momentsOf(chunk, false);
+  return { mean, variance, deviation: count > 1 ? Math.sqrt((variance * count) / (count - 1)) : 0, count };
 }
