@@ -1,0 +1,175 @@
+import { describe, expect, test } from 'vitest';
+import { z } from 'zod';
+import { type Claims, divergenceDescent, gibbs, negativeReward } from '../claims.js';
+import { forwardKl, reverseKl } from '../divergences/index.js';
+import { rowDifferences, rowSums, sigmoid, softplus, spreadRows, total } from '../numerics.js';
+import { defineObjective, type Objective } from '../objective.js';
+import { dpo } from '../objectives/dpo.js';
+import { interleave, marginsOf } from '../pairs.js';
+import { type CheckName, certify } from './index.js';
+
+const trials = 2;
+
+interface Twist {
+  /** Factor of the cotangents. */
+  readonly gradient?: number;
+  /** Added to the margin. */
+  readonly shift?: number;
+  /** Largest exponential in the loss. */
+  readonly overflow?: boolean;
+  readonly claims?: Claims;
+}
+
+/** DPO, with something wrong. */
+function twisted({ gradient = 1, shift = 0, overflow = false, claims = {} }: Twist): Objective {
+  const objective = defineObjective({
+    name: 'twisted',
+    title: 'Twisted',
+    summary: 'DPO with something wrong.',
+    paper: 'none',
+    rows: 'pairs',
+    separable: true,
+    needs: { policy: ['logprobs'], reference: ['logprobs'] },
+    options: { beta: z.number().positive().max(2).default(0.5).describe('Weight of the pull to the reference.') },
+    claims: () => claims,
+    evaluate(input, { beta }) {
+      const margins = marginsOf(rowDifferences(input, input.policy.logprobs, input.reference.logprobs)).map(
+        (delta) => beta * delta - shift,
+      );
+      const pairs = Math.max(input.totals.groups, 1);
+      const lossOf = overflow ? (m: number) => Math.log(1 + Math.exp(-m)) : (m: number) => softplus(-m);
+      const slopes = interleave(margins.length, (pair) => {
+        const slope = (gradient * beta * sigmoid(-margins[pair]!)) / pairs;
+        return { chosen: -slope, rejected: slope };
+      });
+      return {
+        loss: total(margins.map(lossOf)) / pairs,
+        metrics: {},
+        cotangents: { logprobs: spreadRows(input, slopes) },
+      };
+    },
+  });
+  return objective as unknown as Objective;
+}
+
+const failed = (objective: Objective): CheckName[] =>
+  certify(objective, { trials }).checks.flatMap(({ name, passed }) => (passed ? [] : [name]));
+
+describe('a certificate', () => {
+  test('of DPO holds, and says what was reached', () => {
+    const certificate = certify(dpo as unknown as Objective, { trials });
+    expect(certificate.passed).toBe(true);
+    expect(certificate.claims[0]).toEqual({ options: {}, optimum: 'π_ref e^{r/beta}' });
+    expect(certificate.checks.map(({ name }) => name)).toMatchInlineSnapshot(`
+      [
+        "gradient",
+        "estimator",
+        "fixed point",
+        "invariances",
+        "extremes",
+        "refusals",
+      ]
+    `);
+    const point = certificate.checks.find(({ name }) => name === 'fixed point')!;
+    expect(point.text).toContain('log-probabilities reach π_ref e^{r/beta}');
+    expect(point.error).toBeLessThan(1e-8);
+  });
+
+  test('the right thing, written by a user, holds', () => {
+    expect(failed(twisted({ claims: { optimum: gibbs(0.5) } }))).toEqual([]);
+  });
+
+  test('of one without a closed form says so', () => {
+    const { checks } = certify(twisted({}), { trials });
+    expect(checks.find(({ name }) => name === 'fixed point')!.text).toMatch(/^no closed form: at rest/);
+  });
+});
+
+describe('what is wrong is found', () => {
+  test('a gradient of half the size', () => {
+    expect(failed(twisted({ gradient: 0.5 }))).toEqual(['gradient', 'estimator']);
+  });
+
+  test('a gradient of the wrong sign', () => {
+    expect(failed(twisted({ gradient: -1 }))).toContain('gradient');
+  });
+
+  test('the optimum of another beta', () => {
+    expect(failed(twisted({ claims: { optimum: gibbs(0.6) } }))).toEqual(['fixed point']);
+  });
+
+  test('a margin that moves the optimum', () => {
+    expect(failed(twisted({ shift: 0.5, claims: { optimum: gibbs(0.5) } }))).toEqual(['fixed point']);
+  });
+
+  test('noise in the labels that is not there', () => {
+    expect(failed(twisted({ claims: { optimum: gibbs(0.5, 0.1) } }))).toEqual(['fixed point']);
+  });
+
+  test('an exponential that overflows', () => {
+    expect(failed(twisted({ overflow: true }))).toContain('extremes');
+  });
+
+  test('an objective that breaks down is a finding, not an end', () => {
+    const broken = {
+      ...twisted({}),
+      evaluate: () => {
+        throw new Error('out of order');
+      },
+    } as Objective;
+    const { passed, checks } = certify(broken, { trials });
+    expect(passed).toBe(false);
+    expect(checks.find(({ name }) => name === 'estimator')!.text).toBe('out of order');
+  });
+});
+
+/** k1 or k3 as a loss on samples of the policy; `factor` on the logratio's derivative. */
+function penalty(slopeOf: (logratio: number) => number, claims: Claims): Objective {
+  const objective = defineObjective({
+    name: 'penalty',
+    title: 'Penalty',
+    summary: 'A KL estimator as a loss.',
+    paper: 'none',
+    rows: 'single',
+    separable: true,
+    needs: { policy: ['logprobs'], reference: ['logprobs'], old: ['logprobs'] },
+    detached: ['logprobs'],
+    options: {},
+    claims: () => claims,
+    evaluate(input) {
+      const rows = Math.max(input.totals.rows, 1);
+      const slopes = rowDifferences(input, input.stopped.logprobs, input.reference.logprobs).map(
+        (r) => slopeOf(r) / rows,
+      );
+      const sums = rowSums(input, input.policy.logprobs);
+      return {
+        loss: total(slopes.map((slope, row) => slope * sums[row]!)),
+        metrics: {},
+        cotangents: { logprobs: spreadRows(input, slopes) },
+      };
+    },
+  });
+  return objective as unknown as Objective;
+}
+
+describe('an estimator is held to the divergence it claims', () => {
+  const estimator = (objective: Objective) =>
+    certify(objective, { trials }).checks.find(({ name }) => name === 'estimator')!;
+  const k2 = (r: number) => r;
+  const k3 = (r: number) => -Math.expm1(-Math.max(r, -300));
+
+  test('k2 descends KL(π ‖ ref), k3 KL(ref ‖ π)', () => {
+    expect(estimator(penalty(k2, { descends: divergenceDescent(reverseKl) })).passed).toBe(true);
+    expect(estimator(penalty(k3, { descends: divergenceDescent(forwardKl) })).passed).toBe(true);
+  });
+
+  test('and not the other way round, nor a reward', () => {
+    expect(estimator(penalty(k3, { descends: divergenceDescent(reverseKl) })).passed).toBe(false);
+    expect(estimator(penalty(k2, { descends: divergenceDescent(forwardKl) })).passed).toBe(false);
+    expect(estimator(penalty(k2, { descends: negativeReward })).passed).toBe(false);
+  });
+
+  test('k1 descends nothing', () => {
+    expect(estimator(penalty(() => 1, { descends: divergenceDescent(reverseKl) })).passed).toBe(false);
+  });
+});
