@@ -133,7 +133,7 @@ function parsed(url: string, text: string, { rows, parts, abstains }: Omit<Quest
     throw wrong(`not with JSON (${messageOf(error)}): ${show(text, 200)}`);
   }
   const { success, data, error } = answerSchema(rows.length, parts, abstains).safeParse(json);
-  if (success) return data as Answer;
+  if (success) return { parts: {}, ...data } as Answer;
   const [issue] = error.issues;
   const value = issue!.path.reduce<unknown>((at, key) => (at as Record<PropertyKey, unknown>)?.[key], json);
   const place = issue!.path.length === 0 ? 'the answer' : `\`${issue!.path.join('.')}\``;
@@ -152,7 +152,7 @@ export function answerSchema(rows: number, parts: readonly string[], abstains: b
   return z.object(
     {
       rewards: list(reward),
-      parts: parts.length > 0 ? z.object(named, { error: 'expected an object' }) : z.unknown().transform(() => ({})),
+      ...(parts.length > 0 && { parts: z.object(named, { error: 'expected an object' }) }),
     },
     { error: 'expected an object with `rewards`' },
   );
