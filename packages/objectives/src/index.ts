@@ -8,6 +8,7 @@ export * from './divergences/index.js';
 export { nearest, ObjectiveError, type Problem, type ProblemCode, type Where } from './errors.js';
 export * from './estimators/index.js';
 export * from './games/index.js';
+export { onHighEntropy } from './high-entropy.js';
 export {
   addTotals,
   type BatchName,

@@ -5,6 +5,7 @@ import {
   aggregator,
   entropyOptions,
   entropyTerm,
+  importanceOptions,
   klOptions,
   klTerm,
   logRatios,
@@ -38,27 +39,28 @@ export const cispo = defineObjective({
   needs: policyNeeds,
   needsOf: policyNeedsOf,
   // On policy the weight is that of a ratio of 1, the same everywhere.
-  claims: (options) => rewardClaims({ ...options, aggregation: 'tokens' }),
+  claims: (options) => rewardClaims({ ...options, aggregation: 'tokens', importance: 'token' }),
   options: {
     ratioMin: z.number().min(0).default(0).describe('Least weight of a token.'),
     ratioMax: z.number().positive().default(5).describe('Most weight of a token.'),
     ...ratioOptions,
+    ...importanceOptions,
     ...klOptions(0),
     ...entropyOptions,
   },
   evaluate(input, options) {
-    const { ratioMin, ratioMax, onPolicy, logRatioClamp, entropyCoef } = options;
+    const { ratioMin, ratioMax, onPolicy, logRatioClamp, entropyCoef, importance } = options;
     const { completionMask, stopped, perToken } = input;
     const means = aggregator(input, { aggregation: 'tokens' });
-    const ratios = logRatios(input, stopped.logprobs, oldLogprobs(input, onPolicy), 'token').map((logRatio, at) =>
+    const ratios = logRatios(input, stopped.logprobs, oldLogprobs(input, onPolicy), importance).map((logRatio, at) =>
       completionMask[at] ? ratioOf(logRatio, logRatioClamp).ratio : 0,
     );
     const weights = ratios.map((ratio, at) => (completionMask[at] ? Math.min(Math.max(ratio, ratioMin), ratioMax) : 0));
     const clipped = ratios.map((ratio, at) => Number(ratio > ratioMax && perToken.advantages[at]! > 0));
-    const log = { cispo_clip_ratio: meanOf(input, clipped), ...entropyMetric(input) };
+    const log = { cispo_clip_ratio: meanOf(input, clipped, importance), ...entropyMetric(input) };
     return sumTerms([
       weightedTerm(input, weights, means),
-      klTerm(input, { ...options, importance: 'token' }, means),
+      klTerm(input, options, means),
       entropyTerm(input, entropyCoef, means),
       { loss: 0, metrics: log, cotangents: {} },
     ]);

@@ -1,11 +1,10 @@
-import { z } from 'zod';
 import { defineObjective } from '../objective.js';
 import {
   aggregationOptions,
   clipOptions,
   clippedSurrogate,
   entropyOptions,
-  importances,
+  importanceOptions,
   klOptions,
   policyNeeds,
   policyNeedsOf,
@@ -37,10 +36,7 @@ export const grpo = defineObjective({
   options: {
     ...clipOptions({ low: 0.2, high: 0.2 }),
     ...ratioOptions,
-    importance: z
-      .enum(importances)
-      .default('token')
-      .describe('Ratio of each token, or of the completion: geometric mean (GSPO) or product (RLOO) over its tokens.'),
+    ...importanceOptions,
     ...klOptions(0.04),
     ...entropyOptions,
     ...aggregationOptions('rows'),

@@ -4,11 +4,13 @@ import {
   aggregationOptions,
   clipOptions,
   clippedSurrogate,
+  highEntropyTokens,
+  importanceOptions,
+  keptAdvantages,
+  keptFraction,
   klOptions,
-  meanOf,
   policyNeeds,
   policyNeedsOf,
-  quantile,
   ratioOptions,
 } from '../surrogate/index.js';
 
@@ -18,7 +20,7 @@ import {
  *   L = mean over rows of (1/n) Σ_t [ kept_t max(-A ρ_t, -A clip(ρ_t, 1 ± ε)) + beta k(d_t) ]
  *   dL/dlog π(y_t) = that of GRPO with A = 0 where not kept
  * Dropped tokens still count in n; the KL stays on every token. The quantile is over the whole step, so rows may not be
- * split over micro-batches (TRL takes one of each micro-batch). Quantiles interpolate. Defaults: 0.2, the paper's "80/20",
+ * split over micro-batches (TRL takes one of each micro-batch; `onHighEntropy` keeps any other objective to such tokens). Quantiles interpolate. Defaults: 0.2, the paper's "80/20",
  * beta 0. Logs `entropy/kept_fraction`.
  */
 export const highEntropyGrpo = defineObjective({
@@ -36,20 +38,17 @@ export const highEntropyGrpo = defineObjective({
     ...clipOptions({ low: 0.2, high: 0.2 }),
     ...ratioOptions,
     ...klOptions(0),
+    ...importanceOptions,
     ...aggregationOptions('rows'),
   },
   evaluate(input, { topEntropyQuantile, ...options }) {
-    const { completionMask, policy, perToken } = input;
-    const threshold = quantile(
-      policy.entropy.filter((_, at) => completionMask[at]),
-      1 - topEntropyQuantile,
-    );
-    const kept = Float64Array.from(completionMask, (bit, at) => Number(bit === 1 && policy.entropy[at]! >= threshold));
-    const advantages = perToken.advantages.map((advantage, at) => (kept[at] ? advantage : 0));
+    const { policy, perToken } = input;
+    const kept = highEntropyTokens(input, policy.entropy, topEntropyQuantile);
+    const advantages = keptAdvantages(perToken.advantages, kept);
     const evaluation = clippedSurrogate(
       { ...input, perToken: { ...perToken, advantages } },
-      { ...options, importance: 'token', entropyCoef: 0 },
+      { ...options, entropyCoef: 0 },
     );
-    return { ...evaluation, metrics: { ...evaluation.metrics, 'entropy/kept_fraction': meanOf(input, kept) } };
+    return { ...evaluation, metrics: { ...evaluation.metrics, 'entropy/kept_fraction': keptFraction(input, kept) } };
   },
 });

@@ -6,12 +6,14 @@ import {
   aggregator,
   entropyOptions,
   entropyTerm,
+  importanceOptions,
   klOptions,
   klTerm,
   logRatios,
   oldLogprobs,
   policyNeeds,
   policyNeedsOf,
+  pullRatios,
   ratioOf,
   ratioOptions,
   rewardClaims,
@@ -42,15 +44,16 @@ export const sapo = defineObjective({
     temperaturePositive: z.number().positive().default(1).describe('τ where the advantage is positive.'),
     temperatureNegative: z.number().positive().default(1.05).describe('τ where it is not.'),
     ...ratioOptions,
+    ...importanceOptions,
     ...klOptions(0),
     ...entropyOptions,
     ...aggregationOptions('rows'),
   },
   evaluate(input, options) {
-    const { temperaturePositive, temperatureNegative, onPolicy, logRatioClamp, entropyCoef } = options;
+    const { temperaturePositive, temperatureNegative, onPolicy, logRatioClamp, entropyCoef, importance } = options;
     const { completionMask, policy, perToken } = input;
     const means = aggregator(input, options);
-    const logs = logRatios(input, policy.logprobs, oldLogprobs(input, onPolicy), 'token');
+    const logs = logRatios(input, policy.logprobs, oldLogprobs(input, onPolicy), importance);
     const losses = new Float64Array(completionMask.length);
     const slopes = new Float64Array(completionMask.length);
     for (let at = 0; at < losses.length; at++) {
@@ -66,9 +69,9 @@ export const sapo = defineObjective({
       {
         loss,
         metrics: { 'loss/policy_avg': metric, ...entropyMetric(input) },
-        cotangents: { logprobs: weighRows(input, slopes, means.weights) },
+        cotangents: { logprobs: pullRatios(input, weighRows(input, slopes, means.weights), importance) },
       },
-      klTerm(input, { ...options, importance: 'token' }, means),
+      klTerm(input, options, means),
       entropyTerm(input, entropyCoef, means),
     ]);
   },

@@ -6,6 +6,7 @@ import {
   aggregator,
   entropyOptions,
   entropyTerm,
+  importanceOptions,
   klOptions,
   klTerm,
   oldLogprobs,
@@ -42,13 +43,14 @@ export const vespo = defineObjective({
   detached: ['logprobs:weight', 'logprobs:old', 'logprobs:kl'],
   needs: policyNeeds,
   needsOf: policyNeedsOf,
-  claims: (options) => rewardClaims({ ...options, aggregation: 'tokens' }),
+  claims: (options) => rewardClaims({ ...options, aggregation: 'tokens', importance: 'token' }),
   options: {
     powerPositive: z.number().min(0).default(2).describe('k where the advantage is not negative.'),
     decayPositive: z.number().min(1e-4).default(3).describe('λ where the advantage is not negative.'),
     powerNegative: z.number().min(0).default(3).describe('k where the advantage is negative.'),
     decayNegative: z.number().min(1e-4).default(2).describe('λ where the advantage is negative.'),
     ...ratioOptions,
+    importance: importanceOptions.importance.describe('Of what the ratio is that weighs the KL, if one does.'),
     ...klOptions(0),
     ...entropyOptions,
   },
@@ -65,7 +67,7 @@ export const vespo = defineObjective({
     const log = { 'vespo/phi_seq_mean': { sum: total(phi), count: input.rows }, ...entropyMetric(input) };
     return sumTerms([
       weightedTerm(input, spreadRows(input, phi), means),
-      klTerm(input, { ...options, importance: 'token' }, means),
+      klTerm(input, options, means),
       entropyTerm(input, entropyCoef, means),
       { loss: 0, metrics: log, cotangents: {} },
     ]);

@@ -11,8 +11,8 @@ export interface MissingEos {
 export interface ScoreOptions {
   /** With `hasEos`. Absent: a cut completion keeps its score. */
   readonly missingEos?: MissingEos;
-  /** Scores are held to ±clip, after `missingEos`: 10 in trlX. Absent: none. */
-  readonly clip?: number;
+  /** Scores are held to ±clip, or to these bounds, after `missingEos`: 10 in trlX. Absent: none. */
+  readonly clip?: number | readonly [least: number, most: number];
   /** Divides the scores last, without moving their mean: the deviation of a reference or of a running stream. */
   readonly scale?: number;
 }
@@ -23,10 +23,11 @@ export function usedScores(
   { missingEos, clip = Number.POSITIVE_INFINITY, scale = 1 }: ScoreOptions = {},
 ): Float64Array {
   if (missingEos && !hasEos) throw new RangeError('`hasEos`: expected a number per row with `missingEos`, got nothing');
+  const [least, most] = typeof clip === 'number' ? [-clip, clip] : clip;
   return scores.map((score, row) => {
     const ended = missingEos === undefined || hasEos![row] === 1;
     const judged = ended ? score : missingEos.mode === 'replace' ? missingEos.penalty : score - missingEos.penalty;
-    return Math.min(Math.max(judged, -clip), clip) / scale;
+    return Math.min(Math.max(judged, least), most) / scale;
   });
 }
 

@@ -48,6 +48,10 @@ describe('scores', () => {
     expect([...usedScores(cut)]).toEqual([1, 1]);
   });
 
+  test('clipped between two bounds', () => {
+    expect([...usedScores({ scores: of(-3, 0.5, 3) }, { clip: [-0.4, 1] })]).toEqual([-0.4, 0.5, 1]);
+  });
+
   test('a penalty needs to know who ended', () => {
     expect(() => usedScores({ scores: of(1) }, { missingEos: { mode: 'replace', penalty: 0 } })).toThrow('`hasEos`');
   });

@@ -31,7 +31,8 @@ type TermOptions = ClipOptions & Pick<SurrogateOptions, 'importance' | 'logRatio
 
 /**
  * The policy's part alone. Logs `loss/policy_avg`, and TRL's `clip_ratio/low_mean`, `/high_mean` and `/region_mean`; the
- * last is their sum. Details: `ratios` and `losses`, [rows, tokens], 0 where masked.
+ * last is their sum. Details: `ratios`, `losses`, and `clippedLow` and `clippedHigh`, 1 where so; [rows, tokens], 0 where
+ * masked.
  */
 export function clippedTerm(input: PolicyInput, options: TermOptions, means: Aggregator): Evaluation {
   const { completionMask, policy, perToken } = input;
@@ -65,6 +66,6 @@ export function clippedTerm(input: PolicyInput, options: TermOptions, means: Agg
       'ratio/clamped_fraction': { sum: clamped, count: total(rowLengths(input)) },
     },
     cotangents: { logprobs: pullRatios(input, weighRows(input, slopes, means.weights), importance) },
-    details: { ratios, losses },
+    details: { ratios, losses, clippedLow: low, clippedHigh: high },
   };
 }

@@ -2,6 +2,7 @@ export { type Aggregation, type AggregationOptions, type Aggregator, aggregation
 export { rewardClaims } from './claims.js';
 export { type ClipOptions, type ClippedLoss, clippedLoss, type SurrogateLoss, softGateLoss } from './clip.js';
 export { clippedSurrogate, clippedTerm, type SurrogateOptions } from './clipped.js';
+export { highEntropyTokens, keptAdvantages, keptFraction } from './high-entropy.js';
 export {
   type Importance,
   importances,
@@ -19,6 +20,7 @@ export {
   clipOptions,
   emptyRowOptions,
   entropyOptions,
+  importanceOptions,
   klOptions,
   ratioOptions,
 } from './options.js';

@@ -1,6 +1,6 @@
 import { type KlEstimator, klEstimate } from '../estimators/index.js';
 import { straightThrough } from '../estimators/kl.js';
-import { rowLengths, total } from '../numerics.js';
+import { rowLengths, rowSums, total } from '../numerics.js';
 import type { Evaluation } from '../objective.js';
 import type { Aggregator } from './aggregation.js';
 import { type Importance, logRatios, pullRatios, ratioOf } from './importance.js';
@@ -33,7 +33,7 @@ export interface KlTermOptions {
  * beta times the KL to the reference, estimated per token, as a term of the loss.
  *   L = beta k(d) w,  d = log π(y_t) - log π_ref(y_t);   dL/dlog π(y_t) = beta (k'(d) w + k(d) dw/dlog π(y_t))
  * with w of `klImportance`. `rowWeights`, [rows], are a further factor. Where beta is 0 the KL is only reported, if the
- * reference's log-probabilities are there.
+ * reference's log-probabilities are there. Logs `kl`, and the mean of k w over tokens as `kl/weighted` where there is a w.
  */
 export function klTerm(
   input: PolicyInput,
@@ -59,6 +59,9 @@ export function klTerm(
     metrics: {
       ...metrics,
       'loss/kl_avg': metric,
+      ...(options.klImportance !== 'none' && {
+        'kl/weighted': { sum: total(rowSums(input, losses)), count: total(rowLengths(input)) },
+      }),
       'kl/clamped_fraction': { sum: clamped, count: total(rowLengths(input)) },
     },
     cotangents: { logprobs: weighRows(input, direct, rows).map((value, at) => value + pulled[at]!) },

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { klEstimators } from '../estimators/index.js';
 import { LARGEST_EXPONENT } from '../numerics.js';
 import { aggregations } from './aggregation.js';
+import { importances } from './importance.js';
 import { klImportances } from './kl-term.js';
 
 /** How far the ratio may go; the names are those of `ClipOptions`. */
@@ -32,6 +33,13 @@ export const ratioOptions = {
     .max(LARGEST_EXPONENT)
     .default(LARGEST_EXPONENT)
     .describe('Log-ratios are held to ± this, without gradient beyond (20 in verl and OpenRLHF).'),
+};
+
+export const importanceOptions = {
+  importance: z
+    .enum(importances)
+    .default('token')
+    .describe('Ratio of each token, or of the completion: geometric mean (GSPO) or product (RLOO) over its tokens.'),
 };
 
 /** The pull to the reference inside the loss. */
