@@ -3,13 +3,13 @@ import {
   enumerableWorld,
   expectedObjective,
   givesScore,
-  pullback,
   randomPolicy,
   type Setting,
   sequenceLogprobs,
   type TablePolicy,
 } from '../enumerable/index.js';
 import type { Objective } from '../objective.js';
+import { expectedGradient } from '../occupancy/divergences.js';
 import { seeded } from '../testing/random.js';
 import type { CertifyOptions, Finding } from './certificate.js';
 import { differenceGradient, factorBetween, relativeError } from './differences.js';
@@ -83,16 +83,7 @@ function againstClaim(setting: Setting, policy: TablePolicy, claim: Descent): nu
   );
 }
 
-/** The gradient at the logits of a functional of the policy: Σ_y π(y) (variation(y) - E variation) ∇log π(y). */
+/** The gradient at the logits of a functional of the policy: Σ_y π(y) variation(y) ∇log π(y). */
 export function functionalGradient({ variation }: Descent, world: Setting['world'], policy: TablePolicy): Float64Array {
-  const { space } = policy;
-  const logprobs = sequenceLogprobs(policy);
-  const values = variation(world, logprobs);
-  const mean = logprobs.reduce((sum, logprob, i) => sum + Math.exp(logprob) * values[i]!, 0);
-  const cotangents = new Float64Array(space.sequences * space.length);
-  values.forEach((value, i) => {
-    cotangents.fill(Math.exp(logprobs[i]!) * (value - mean), i * space.length, (i + 1) * space.length);
-  });
-  const rows = Int32Array.from({ length: space.sequences }, (_, i) => i);
-  return pullback(policy, rows, { logprobs: cotangents }).logits;
+  return expectedGradient(policy, variation(world, sequenceLogprobs(policy)));
 }

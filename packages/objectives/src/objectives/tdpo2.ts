@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { gibbs } from '../claims.js';
 import { defineObjective } from '../objective.js';
 import { evaluateSequentialKl, sequentialKlNeeds } from '../sequential-kl.js';
 
@@ -26,5 +27,8 @@ export const tdpo2 = defineObjective({
     alpha: z.number().min(0).default(0.5).describe('Weight of the difference of the sequential divergences.'),
   },
   atReference: () => Math.LN2,
+  // Without the KL's part it is DPO.
+  claims: ({ beta, alpha }) => (alpha === 0 ? { optimum: gibbs(beta) } : {}),
+  claimedAt: [{ alpha: 0 }],
   evaluate: (input, { beta, alpha }) => evaluateSequentialKl(input, { beta, klWeight: alpha, chosenStopped: true }),
 });
