@@ -1,6 +1,7 @@
 import * as cut from './benches/cut.js';
 import * as dpo from './benches/dpo.js';
 import * as memory from './benches/memory.js';
+import * as objectives from './benches/objectives.js';
 import * as train from './benches/train.js';
 import { writePart } from './document.js';
 import type { Settings } from './settings.js';
@@ -10,7 +11,7 @@ interface Bench {
   readonly run: (args: readonly string[]) => Promise<{ settings: Settings; report: string }>;
 }
 
-const benches: Readonly<Record<string, Bench>> = { dpo, train, memory, cut };
+const benches: Readonly<Record<string, Bench>> = { dpo, train, memory, cut, objectives };
 
 const usage = `usage: npm run bench -- NAME [options]
 
