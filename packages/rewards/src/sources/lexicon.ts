@@ -10,7 +10,8 @@ import { defineSource } from '../source.js';
  *   mean       Σ valence / words, 0 without a word
  *   sum        Σ valence
  *   compound   s/√(s² + 15), s the sum: in -1..1, VADER's way to bound it
- * Negation, capitals and boosters count for nothing.
+ * With `negation`, each negator among the three words before turns a valence and takes a quarter off it (factor -0.74, as
+ * VADER). Capitals, boosters and idioms count for nothing.
  */
 export const lexicon = defineSource({
   name: 'lexicon',
@@ -24,13 +25,17 @@ export const lexicon = defineSource({
       .describe(
         'Runs of letters and apostrophes; or what white space parts, without punctuation unless listed, as `:)`.',
       ),
+    negation: z.boolean().default(false).describe('Whether `not good` counts against.'),
   },
-  async open({ name, file, score, words }) {
+  async open({ name, file, score, words, negation }) {
     const valences = await readLexicon(name, file);
-    const valenceOf = (word: string): number => valences.get(word) ?? 0;
+    const turn = negation ? turnOf : () => 1;
     return rule(name, ({ completion }) => {
       const found = words === 'letters' ? letters(completion) : spaced(completion, valences);
-      const sum = found.reduce((total, word) => total + valenceOf(word), 0);
+      const sum = found.reduce((total, word, at) => {
+        const valence = valences.get(word) ?? 0;
+        return valence === 0 ? total : total + valence * turn(found, at);
+      }, 0);
       return scores[score](sum, found.length);
     });
   },
@@ -41,6 +46,14 @@ const scores: Readonly<Record<'mean' | 'sum' | 'compound', (sum: number, words: 
   sum: (sum) => sum,
   compound: (sum) => sum / Math.sqrt(sum * sum + 15),
 };
+
+const negators =
+  /^(?:not|no|never|none|nor|neither|nobody|nothing|nowhere|cannot|without|hardly|barely|rarely|seldom|.+n't)$/;
+
+/** -0.74 to the power of the negators among the three words before. */
+function turnOf(words: readonly string[], at: number): number {
+  return (-0.74) ** words.slice(Math.max(0, at - 3), at).filter((word) => negators.test(word)).length;
+}
 
 const straight = (text: string): string => text.replaceAll('’', "'");
 

@@ -106,6 +106,12 @@ describe('lexicon', () => {
     [rowOf('goodness bad!'), -2.5],
   ]);
 
+  testReward('with negation', () => lexicon.open({ file: file(), score: 'sum', negation: true }), [
+    [rowOf('It was not at all good, bad even'), -0.74 * 1.9 - 2.5],
+    [rowOf("It never wasn't good"), 0.74 ** 2 * 1.9],
+    [rowOf('Not one of them is good'), 1.9],
+  ]);
+
   it('says which line of the file it cannot read', async () => {
     const broken = join(folder, 'broken.tsv');
     await writeFile(broken, 'good\t1\nbad -2\n');
