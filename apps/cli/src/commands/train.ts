@@ -125,8 +125,11 @@ function trainWith(objective: Objective, context: Context): Command {
       setLayer(call.set ?? []),
     ];
     const resolved = resolveConfig(objective, layers);
-    if (call.dryRun) await dryRun(objective, resolved, { resume: call.resume === true }, context);
-    else await train(objective, resolved, { resume: call.resume === true }, context);
+    const source = sourceOf(objective);
+    const resume = call.resume === true;
+    if (call.dryRun)
+      await dryRun(objective, resolved, { resume, ...(source && { objectiveHash: source.hash }) }, context);
+    else await train(objective, resolved, { resume }, context);
   });
   return command as unknown as Command;
 }

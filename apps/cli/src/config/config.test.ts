@@ -139,7 +139,7 @@ describe('refusals name place and nearest key', () => {
 
   it('tells of a key that other objectives use', () => {
     expect(refusal('data:\n  score: all\n')).toMatch(
-      /^ROOT\/bad\.yaml:2:3: `data\.score`: the objective `dpo` does not use it, only .*`sft`; nearest: `data\.scoreFrom`, /,
+      /^ROOT\/bad\.yaml:2:3: `data\.score`: the objective `dpo` does not use it, only .*`sft`.*; nearest: `data\.scoreFrom`, /,
     );
   });
 
