@@ -57,10 +57,10 @@ it.each([
     },
   ],
 ])('gives up on a function that %s', async (_, run) => {
-  const mine = rowReward(({ completion }) => (completion === 'two' ? run() : 1), { name: 'mine', timeoutMs: 50 });
+  const mine = rowReward(({ completion }) => (completion === 'two' ? run() : 1), { name: 'mine', timeoutMs: 300 });
   await expect(mine.judge(rows)).rejects.toThrow('reward `mine`: 1 of 4 rows not judged:\n  row 1 (`r1`): no answer');
-  const all = batchReward(async () => [await run()], { name: 'mine', timeoutMs: 50 });
-  await expect(all.judge(rows)).rejects.toThrow('rows 0 to 3: no answer within 50 ms');
+  const all = batchReward(async () => [await run()], { name: 'mine', timeoutMs: 300 });
+  await expect(all.judge(rows)).rejects.toThrow('rows 0 to 3: no answer within 300 ms');
 });
 
 it('lets go of a function that does not listen when it is aborted', async () => {

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { show } from '../error.js';
+import { lastNumber } from '../last-number.js';
 import type { RewardRow } from '../reward.js';
 import { rule } from '../rule.js';
 import { defineSource } from '../source.js';
@@ -53,15 +54,6 @@ function answersOf({ meta }: RewardRow, field: string): readonly string[] {
   if (list.length > 0 && list.every((one) => typeof one === 'string' || typeof one === 'number'))
     return list.map(String);
   throw new TypeError(`\`meta.${field}\`: expected text, a number or a list of them, got ${show(value)}`);
-}
-
-/** A sign after a word or a bracket is a minus between two numbers. Commas part thousands. */
-const numbers = /(?:(?<![\p{L}\d)\]])[-−])?(?:(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)(?:\.\d+)?|\.\d+)(?:[eE][-+]?\d+)?/gu;
-
-/** The last number of a text: `1,234.50` is 1234.5. */
-export function lastNumber(text: string): number | undefined {
-  const last = text.match(numbers)?.at(-1);
-  return last === undefined ? undefined : Number(last.replaceAll(',', '').replace('−', '-'));
 }
 
 function plain(text: string): string {
