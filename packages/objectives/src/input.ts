@@ -1,4 +1,4 @@
-import { type Problem, throwIfAny } from './errors.js';
+import { type Problem, type ProblemCode, throwIfAny } from './errors.js';
 import { type Grid, rowLengths, total } from './numerics.js';
 
 /**
@@ -299,13 +299,52 @@ function tokenProblems(grid: Grid, values: Float64Array, field: string, code: 'n
   return [{ code, where, expected: 'a finite number', received: `${values[bad]}`, hint }];
 }
 
-function rowFieldProblems({ rows, perRow }: ObjectiveInput, needed: readonly RowField[]): Problem[] {
+interface RowRule {
+  readonly code: ProblemCode;
+  readonly expected: string;
+  readonly holds: (value: number) => boolean;
+}
+
+const bit: RowRule = { code: 'wrong-rows', expected: '0 or 1', holds: (value) => value <= 1 };
+
+/** What a row's own numbers may be, where that is not anything. */
+const rowRules: { readonly [Name in RowField]?: RowRule } = {
+  labels: bit,
+  external: bit,
+  rewards: {
+    code: 'non-finite-score',
+    expected: 'a finite number, or NaN where a completion is not judged',
+    holds: (value) => Math.abs(value) !== Number.POSITIVE_INFINITY,
+  },
+  densityRatios: { code: 'negative-weight', expected: 'a number from 0', holds: (value) => value >= 0 },
+  targetLogScores: {
+    code: 'non-finite-score',
+    expected: 'a number below Infinity, or NaN where none is known',
+    holds: (value) => value !== Number.POSITIVE_INFINITY,
+  },
+};
+
+function rowFieldProblems(input: ObjectiveInput, needed: readonly RowField[]): Problem[] {
+  const { rows, perRow } = input;
   return needed.flatMap((name) => {
     const field = `perRow.${name}`;
     const values = perRow?.[name];
-    if (values) return lengthProblem(values, rows, field, `[rows] = [${rows}]`);
+    if (values) {
+      const shape = lengthProblem(values, rows, field, `[rows] = [${rows}]`);
+      return shape.length > 0 ? shape : rowValueProblems(input, values, name);
+    }
     return [{ code: 'missing-field', where: { field }, expected: 'a number per row', received: 'nothing' }];
   });
+}
+
+/** A row without a completion token is masked: its number is passed over, unless it says what kind of row it is. */
+function rowValueProblems(grid: Grid, values: ArrayLike<number>, name: RowField): Problem[] {
+  const rule = rowRules[name];
+  if (!rule) return [];
+  const { code, expected, holds } = rule;
+  const lengths = rule === bit ? undefined : rowLengths(grid);
+  const row = Array.from(values).findIndex((value, row) => lengths?.[row] !== 0 && !holds(value));
+  return row < 0 ? [] : [{ code, where: { field: `perRow.${name}`, row }, expected, received: `${values[row]}` }];
 }
 
 function tokenFieldProblems(input: ObjectiveInput, needed: readonly TokenField[]): Problem[] {
@@ -358,11 +397,6 @@ function kindProblems(kind: RowKind, { rows, perRow }: ObjectiveInput): Problem[
   if (kind === 'pairs' && rows % 2 === 1) {
     const hint = 'Row 2i is chosen, row 2i + 1 rejected: one of them is missing.';
     return [{ code: 'wrong-rows', where: { field: 'rows' }, expected: 'an even number', received: `${rows}`, hint }];
-  }
-  const label = kind === 'unpaired' ? (perRow?.labels?.findIndex((value) => value > 1) ?? -1) : -1;
-  if (label >= 0) {
-    const where = { field: 'perRow.labels', row: label };
-    return [{ code: 'wrong-rows', where, expected: '0 or 1', received: `${perRow?.labels?.[label]}` }];
   }
   const returning = kind === 'groups' ? firstReturn(perRow?.groups ?? new Int32Array()) : -1;
   if (returning >= 0) {

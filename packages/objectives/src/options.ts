@@ -103,7 +103,12 @@ function problemsOf(issue: z.core.$ZodIssue, options: object, infos: OptionInfo[
   const option = String(issue.path[0] ?? '');
   const info = infos.find(({ name }) => name === option);
   const expected = info ? `${info.type} ${info.range}`.trim() : issue.message;
-  const received = JSON.stringify((options as Record<string, unknown>)[option]) ?? 'undefined';
+  const received = shown((options as Record<string, unknown>)[option]);
   const hint = info ? `The default is ${JSON.stringify(info.default)}.` : issue.message;
   return [{ code: 'invalid-option', where: { objective, option }, expected, received, hint }];
+}
+
+/** As JSON, but for numbers that it has none for. */
+function shown(value: unknown): string {
+  return typeof value === 'number' ? String(value) : (JSON.stringify(value) ?? String(value));
 }
