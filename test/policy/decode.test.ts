@@ -1,4 +1,4 @@
-import { type Completion, Engine } from '@kelpie/policy';
+import { type Completion, Engine, openPolicy } from '@kelpie/policy';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Truncation } from '../../packages/policy/src/decode/choose.js';
 import { distance, openTiny, randomIds, randomOf, row, SEED, tinyModels, VOCABULARY, writeConfig } from './models.js';
@@ -100,6 +100,26 @@ for (const model of tinyModels) {
         expect(otherSeed).not.toEqual(four);
       });
 
+      test('a completion does not depend on how many are decoded side by side, nor on who leaves and enters', async () => {
+        const request = { prompts, completions: 3, maxNewTokens: NEW, seed: SEED, temperature: 2 } as const;
+        const free = await engine.sample(request);
+        // The token that ends completions at the most different lengths.
+        const lengthsUnder = (stop: number) => new Set(free.map(({ ids }) => (ids.indexOf(stop) + NEW) % NEW)).size;
+        const stop = Array.from({ length: VOCABULARY }, (_, id) => id).sort(
+          (a, b) => lengthsUnder(b) - lengthsUnder(a),
+        );
+        const all = await engine.sample({ ...request, stop: stop.slice(0, 1) });
+        expect(new Set(all.map(({ ids }) => ids.length)).size).toBeGreaterThan(2);
+        for (const rows of [1, 2, 7]) {
+          const few = await engine.sample({ ...request, stop: stop.slice(0, 1), rows });
+          expect(idsOf(few)).toEqual(idsOf(all));
+          few.forEach(({ prompt, ended, logprobs }, i) => {
+            expect({ prompt, ended }).toEqual({ prompt: all[i]!.prompt, ended: all[i]!.ended });
+            expect(distance(logprobs, all[i]!.logprobs)).toBeLessThan(tolerances[dtype]);
+          });
+        }
+      });
+
       test('a stop token ends a completion, stays in it and changes nothing before it', async () => {
         const request = { prompts, completions: 4, maxNewTokens: NEW, seed: SEED } as const;
         const free = await engine.sample(request);
@@ -158,6 +178,66 @@ test('a model samples from the kept tokens alone, and from all of them', async (
     });
   }
   await engine.dispose();
+});
+
+// --- adapters, streams -------------------------------------------------------------------------------------------
+
+test.each(tinyModels.filter(({ name }) => ['llama default', 'gpt2'].includes(name)))(
+  '$name: with an adapter, few rows and many',
+  async (model) => {
+    const engine = await openTiny(model, { lora: { rank: 2, alpha: 4, targetModules: 'all-linear' } });
+    for (const completions of [1, 3]) {
+      for (const { prompt, ids, logprobs } of await engine.sample({
+        prompts,
+        completions,
+        maxNewTokens: 4,
+        seed: SEED,
+      })) {
+        const { logprobs: scored } = await engine.score({
+          trees: [row([...prompts[prompt]!, ...ids], prompts[prompt]!.length)],
+          scores: ['logprobs'],
+        });
+        expect(distance(logprobs, scored!)).toBeLessThan(1e-10);
+      }
+    }
+    await engine.dispose();
+  },
+);
+
+test('tokens are told as they are chosen, and sampling stops between two steps', async () => {
+  const engine = await openTiny(tinyModels[0]!);
+  const request = { prompts, completions: 2, maxNewTokens: NEW, seed: SEED, rows: 3 };
+  const told = new Map<string, { ids: number[]; logprobs: number[] }>();
+  const sampled = await engine.sample(request, {
+    onToken: ({ prompt, completion, id, logprob }) => {
+      const key = `${prompt}/${completion}`;
+      const { ids, logprobs } = told.get(key) ?? { ids: [], logprobs: [] };
+      told.set(key, { ids: [...ids, id], logprobs: [...logprobs, logprob] });
+    },
+  });
+  sampled.forEach(({ prompt, ids, logprobs }, i) => {
+    expect(told.get(`${prompt}/${i % 2}`)).toEqual({ ids, logprobs: [...logprobs] });
+  });
+
+  const controller = new AbortController();
+  let count = 0;
+  const onToken = () => {
+    if (++count === 5) controller.abort(new Error('enough'));
+  };
+  await expect(engine.sample(request, { signal: controller.signal, onToken })).rejects.toThrow('enough');
+  expect(count).toBe(6);
+  await engine.dispose();
+});
+
+test('tokens are told across threads', async () => {
+  const config = { model_type: 'gpt2', vocab_size: 5, n_embd: 8, n_layer: 1, n_head: 2, n_positions: 16 };
+  const policy = await openPolicy({ init: { config: writeConfig({ config }), seed: SEED }, threads: 1 });
+  const told: number[] = [];
+  const request = { prompts: [[1, 2]], maxNewTokens: 6, seed: SEED };
+  const [completion] = await policy.sample(request, { onToken: ({ id }) => told.push(id) });
+  expect(told).toEqual(completion!.ids);
+  await expect(policy.sample({ ...request, rows: 0 })).rejects.toThrow('`rows`');
+  await policy.dispose();
 });
 
 // --- ends of the context -----------------------------------------------------------------------------------------

@@ -50,7 +50,8 @@ export class Chooser {
     this.#dtype = dtype;
     const { vocabularySize } = model.dimensions;
     this.#truncation = { temperature, topK: topK < vocabularySize ? topK : 0, topP, minP };
-    this.#candidates = Math.min(vocabularySize, FIRST_CANDIDATES);
+    const { topK: k } = this.#truncation;
+    this.#candidates = k > 0 ? k : Math.min(vocabularySize, FIRST_CANDIDATES);
   }
 
   get greedy(): boolean {
@@ -79,7 +80,7 @@ export class Chooser {
       ['hidden', floatTensor(hidden, [rows, hiddenSize])],
       ['uniforms', new Tensor('float64', uniforms, [rows, 1])],
       ['inverseTemperature', scalar(1 / temperature)],
-      ['topK', count(topK)],
+      ['topKPlace', count(topK - 1)],
       ['topP', new Tensor('float64', Float64Array.of(topP), [])],
       ['minP', scalar(minP)],
     ];
@@ -119,77 +120,129 @@ export class Chooser {
  * hidden [rows, hidden] -> `id` int64 [rows, 1] and its `logprob` float64 [rows, 1]. Of a draw with top-p also `held`
  * float64 [rows, 1]: the share of the mass that the sorted candidates hold; where it is below p, more must be sorted.
  */
-function chooseGraph({ model, dtype, wide, greedy, tempered, topK, topP, minP }: ChooseGraphOptions): Graph {
+function chooseGraph(options: ChooseGraphOptions): Graph {
+  const { model, dtype, wide, greedy } = options;
   const mode = { kind: 'step', wide } as const;
   const m = new ModelBuilder({ parameters: model.parameters, mode, dtype, name: 'choose' });
   const { g } = m;
   const logits = model.head(m, g.input('hidden', dtype, ['rows', model.dimensions.hiddenSize]));
-  if (greedy) {
-    const id = g.emit('ArgMax', [logits], { axis: 1, keepdims: 1 })[0]!;
-    return outputs(g, logits, id, g.gatherElements(g.logSoftmax(logits), id, 1));
-  }
-  const uniform = g.input('uniforms', 'float64', ['rows', 1]);
-  const probabilities = g.softmax(tempered ? g.mul(logits, g.input('inverseTemperature', dtype, [])) : logits);
-  let weights = probabilities;
-  if (topK) weights = keepTopK(g, logits, weights);
-  if (topP) weights = keepTopP(g, weights);
-  if (minP) weights = keepFrom(g, weights, weights, g.mul(g.max(weights, [1]), g.input('minP', dtype, [])));
-  const id = draw(g, weights, uniform);
-  // What is drawn has a positive probability at its own temperature; at 1 it may have none that a float can hold.
-  const logprob = tempered
-    ? g.gatherElements(g.logSoftmax(logits), id, 1)
-    : g.log(g.cast(g.gatherElements(probabilities, id, 1), 'float64'));
-  return outputs(g, logits, id, logprob);
-}
-
-function outputs(g: Builder, logits: Value, id: Value, logprob: Value): Graph {
-  // ONNX Runtime's softmax takes NaN for a probability of 0. A sum less itself is 0, or NaN where a term is not finite.
-  const sum = g.sum(logits, [1]);
+  // A wide head gives this one: two transpositions that cancel.
+  const columns = turn(g, logits);
+  const { id, logprob } = greedy ? largest(g, logits) : drawn(g, logits, columns, options);
+  // ONNX Runtime's exponential takes NaN for a very small number. A sum less itself is 0, or NaN if a term is not finite.
+  const sum = turn(g, g.sum(columns, [0]));
   g.output('id', id);
   g.output('logprob', g.add(g.cast(logprob, 'float64'), g.cast(g.sub(sum, sum), 'float64')));
   return g.build();
 }
 
-/** Weights where x >= threshold [rows, 1], 0 elsewhere: what equals the last one kept is kept as well. */
+function largest(g: Builder, logits: Value): { id: Value; logprob: Value } {
+  const id = g.emit('ArgMax', [logits], { axis: 1, keepdims: 1 })[0]!;
+  return { id, logprob: g.gatherElements(g.logSoftmax(logits), id, 1) };
+}
+
+/**
+ * A draw over `columns`, the logits as [vocabulary, rows]: what has the vocabulary's size stays in the order in which
+ * the head gives it.
+ */
+function drawn(
+  g: Builder,
+  logits: Value,
+  columns: Value,
+  { tempered, topK, topP, minP }: ChooseGraphOptions,
+): { id: Value; logprob: Value } {
+  const heat = tempered ? g.input('inverseTemperature', g.dtype, []) : undefined;
+  const weigh = (below: Value) => g.exp(heat === undefined ? below : g.mul(below, heat));
+  const top = g.max(columns, [0]);
+  const below = g.sub(columns, top);
+  const all = weigh(below);
+  let weights = all;
+  if (topK || topP) {
+    const threshold = sortedThreshold(g, { logits, columns, all, top: turn(g, top), weigh }, { topK, topP });
+    weights = keepFrom(g, columns, weights, turn(g, threshold));
+  }
+  // The largest weight is 1.
+  if (minP) weights = keepFrom(g, all, weights, g.input('minP', g.dtype, []));
+  const blocks = inBlocks(g, weights);
+  const id = draw(g, blocks, g.input('uniforms', 'float64', ['rows', 1]));
+  const untruncated = tempered ? g.exp(below) : all;
+  const { masses } = untruncated === weights ? blocks : inBlocks(g, untruncated);
+  const chosen = g.cast(turn(g, g.gatherElements(below, turn(g, id), 0)), 'float64');
+  return { id, logprob: g.sub(chosen, g.log(g.sum(masses, [1]))) };
+}
+
+/** Weights where x >= threshold, 0 elsewhere: what equals the last one kept is kept as well. */
 function keepFrom(g: Builder, x: Value, weights: Value, threshold: Value): Value {
   return g.where(g.emit('GreaterOrEqual', [x, threshold])[0]!, weights, g.scalar(0));
 }
 
-function keepTopK(g: Builder, logits: Value, weights: Value): Value {
-  const [largest] = g.emit('TopK', [logits, g.input('topK', 'int64', [1])], { axis: 1 }, { outputs: 2 });
-  return keepFrom(g, logits, weights, g.emit('ReduceMin', [largest, g.ints([1])], { keepdims: 1 })[0]!);
+/**
+ * The smallest logit [rows, 1] that top-k and then top-p keep, out of the sorted candidates. Top-p keeps the fewest of
+ * the largest that hold at least p of the mass: each as long as those before it hold less.
+ */
+function sortedThreshold(
+  g: Builder,
+  {
+    logits,
+    columns,
+    all,
+    top,
+    weigh,
+  }: { logits: Value; columns: Value; all: Value; top: Value; weigh: (below: Value) => Value },
+  { topK, topP }: Pick<ChooseGraphOptions, 'topK' | 'topP'>,
+): Value {
+  const count = g.input('candidates', 'int64', [1]);
+  const sorted = g.emit('TopK', [logits, count], { axis: 1, sorted: 1 }, { outputs: 2 })[0]!;
+  const last = topK ? g.gather(sorted, g.input('topKPlace', 'int64', [1]), 1) : undefined;
+  if (!topP) return last!;
+  const p = g.input('topP', 'float64', []);
+  const left = last === undefined ? all : keepFrom(g, columns, all, turn(g, last));
+  const total = g.sum(inBlocks(g, left).masses, [1]);
+  const weights = weigh(g.sub(sorted, top));
+  const masses = g.cast(last === undefined ? weights : keepFrom(g, sorted, weights, last), 'float64');
+  g.output('held', g.div(g.sum(masses, [1]), total));
+  const needed = g.less(cumulative(g, masses, { exclusive: true }), g.mul(p, total));
+  const kept = g.emit('ReduceMin', [g.where(needed, sorted, top), g.ints([1])], { keepdims: 1 })[0]!;
+  return last === undefined ? kept : g.emit('Max', [kept, last])[0]!;
 }
 
-/** The fewest of the largest weights that hold at least p of the mass: as long as those before hold less. */
-function keepTopP(g: Builder, weights: Value): Value {
-  const p = g.input('topP', 'float64', []);
-  const total = g.cast(g.sum(weights, [1]), 'float64');
-  const count = g.input('candidates', 'int64', [1]);
-  const [sorted] = g.emit('TopK', [weights, count], { axis: 1, sorted: 1 }, { outputs: 2 });
-  const masses = g.cast(sorted!, 'float64');
-  const before = cumulative(g, masses, { exclusive: true });
-  g.output('held', g.div(g.sum(masses, [1]), total));
-  const kept = g.where(g.less(before, g.mul(p, total)), sorted!, g.max(sorted!, [1]));
-  return keepFrom(g, weights, weights, g.emit('ReduceMin', [kept, g.ints([1])], { keepdims: 1 })[0]!);
+interface Blocks {
+  /** [blocks * width, rows]: the weights, with zeros at the end where the vocabulary is not a product. */
+  readonly weights: Value;
+  readonly width: number;
+  /** float64 [rows, blocks] */
+  readonly masses: Value;
+}
+
+/** Sums of blocks in the graph's arithmetic, short ones; all further sums are taken in float64. */
+function inBlocks(g: Builder, columns: Value): Blocks {
+  const vocabulary = columns.shape[0] as number;
+  const { blocks, width } = blocksOf(vocabulary);
+  const padding = blocks * width - vocabulary;
+  const weights = padding === 0 ? columns : g.emit('Pad', [columns, g.ints([0, 0, padding, 0])])[0]!;
+  const grid = g.reshape(weights, [blocks, width, 'rows']);
+  return { weights, width, masses: g.cast(turn(g, g.sum(grid, [1], false)), 'float64') };
 }
 
 /**
- * Inverse of the distribution function: the token whose stretch of the summed weights holds uniform * total. Two levels,
- * so that the sums are short and the long ones in float64: blocks first, then the tokens of one block.
+ * Inverse of the distribution function: the token whose stretch of the summed weights holds uniform * total. The block
+ * first, then the place within.
  */
-function draw(g: Builder, weights: Value, uniform: Value): Value {
-  const vocabulary = weights.shape[1] as number;
-  const { blocks, width } = blocksOf(vocabulary);
-  const padding = blocks * width - vocabulary;
-  const whole = padding === 0 ? weights : g.emit('Pad', [weights, g.ints([0, 0, 0, padding])])[0]!;
-  const grid = g.reshape(whole, ['rows', blocks, width]);
-  const masses = g.cast(g.sum(grid, [2], false), 'float64');
+function draw(g: Builder, { weights, width, masses }: Blocks, uniform: Value): Value {
   const target = g.mul(uniform, g.sum(masses, [1]));
   const block = placeOf(g, masses, target);
   const before = g.gatherElements(cumulative(g, masses, { exclusive: true }), block, 1);
-  const inside = g.cast(g.emit('GatherND', [grid, block], { batch_dims: 1 })[0]!, 'float64');
-  const place = placeOf(g, inside, g.sub(target, before));
-  return g.add(g.mul(block, g.scalar(width, 'int64')), place);
+  const first = g.mul(block, g.scalar(width, 'int64'));
+  const places = g.add(
+    turn(g, first),
+    g.constant(
+      'int64',
+      [width, 1],
+      Array.from({ length: width }, (_, i) => i),
+    ),
+  );
+  const inside = g.cast(turn(g, g.gatherElements(weights, places, 0)), 'float64');
+  return g.add(first, placeOf(g, inside, g.sub(target, before)));
 }
 
 /** The first place [rows, 1] whose inclusive sum passes the target; the last that weighs anything if none does. */
@@ -203,6 +256,8 @@ function placeOf(g: Builder, masses: Value, target: Value): Value {
 function cumulative(g: Builder, x: Value, { exclusive = false } = {}): Value {
   return g.emit('CumSum', [x, g.constant('int64', [], [1])], { exclusive: exclusive ? 1 : 0 })[0]!;
 }
+
+const turn = (g: Builder, x: Value): Value => g.transpose(x, [1, 0]);
 
 /** Blocks about as many as tokens in one; padding is a copy of all weights, so an even division is preferred. */
 export function blocksOf(vocabulary: number): { blocks: number; width: number } {
