@@ -1,4 +1,5 @@
 import * as cut from './benches/cut.js';
+import * as decode from './benches/decode.js';
 import * as dpo from './benches/dpo.js';
 import * as memory from './benches/memory.js';
 import * as objectives from './benches/objectives.js';
@@ -11,7 +12,7 @@ interface Bench {
   readonly run: (args: readonly string[]) => Promise<{ settings: Settings; report: string }>;
 }
 
-const benches: Readonly<Record<string, Bench>> = { dpo, train, memory, cut, objectives };
+const benches: Readonly<Record<string, Bench>> = { dpo, train, decode, memory, cut, objectives };
 
 const usage = `usage: npm run bench -- NAME [options]
 

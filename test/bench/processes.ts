@@ -7,8 +7,9 @@ export async function runForJson<T>(
   command: string,
   args: readonly string[],
   env: Readonly<Record<string, string>> = {},
+  cwd = process.cwd(),
 ): Promise<T> {
-  const child = spawn(command, args, { env: { ...process.env, ...env }, stdio: ['ignore', 'pipe', 'pipe'] });
+  const child = spawn(command, args, { cwd, env: { ...process.env, ...env }, stdio: ['ignore', 'pipe', 'pipe'] });
   // Whoever stops the bench stops the one it waits for, which would slow down whatever is measured next.
   const stop = (signal: NodeJS.Signals) => {
     child.kill(signal);

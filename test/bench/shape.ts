@@ -28,7 +28,7 @@ export function ourStart(folder: string, shape: Shape): Start {
   return { init: { config, seed: 0 } };
 }
 
-function configOf({ hidden, layers, heads, kvHeads = heads, ffn, vocabulary, positions }: Shape) {
+export function configOf({ hidden, layers, heads, kvHeads = heads, ffn, vocabulary, positions }: Shape) {
   return {
     architectures: ['LlamaForCausalLM'],
     model_type: 'llama',
@@ -67,12 +67,22 @@ export async function startWithTokenizer(
     }
     return start;
   }
+  return startByPeer(folder, shape, python, ['--tokenizer', from]);
+}
+
+/** Weights that the peer wrote. */
+export async function startByPeer(
+  folder: string,
+  shape: Shape,
+  python: string,
+  options: readonly string[] = [],
+): Promise<Required<Pick<OpenOptions, 'model'>>> {
   const { hidden, layers, heads, vocabulary, positions } = shape;
   const sizes = { hidden, layers, heads, vocab: vocabulary, positions };
   const flags = Object.entries(sizes).flatMap(([name, size]) => [`--${name}`, String(size)]);
   // The script prints no JSON: an interpreter that calls it and then does.
   const code =
     'import runpy, sys; sys.argv = sys.argv[1:]; runpy.run_path(sys.argv[0], run_name="__main__"); print("{}")';
-  await runForJson(python, ['-c', code, shared('bench/make_shape.py'), folder, ...flags, '--tokenizer', from]);
+  await runForJson(python, ['-c', code, shared('bench/make_shape.py'), folder, ...flags, ...options]);
   return { model: folder };
 }
