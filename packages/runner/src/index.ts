@@ -10,6 +10,7 @@ export { asRead, readsMismatched } from './offline-rows.js';
 export { type ReferenceOptions, referenceScores } from './reference.js';
 export {
   type Example,
+  gridOf,
   mismatchedTrees,
   type Part,
   partOf,

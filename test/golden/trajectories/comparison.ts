@@ -22,8 +22,9 @@ export class Comparison {
     this.#dtype = dtype;
   }
 
-  number(series: string, where: string, got: number | undefined, expected: number): void {
-    this.#add(series, where, got, expected, this.#float32[series] ?? 0);
+  /** `like`: the series whose float32 figure is that of this one, where the file has none. */
+  number(series: string, where: string, got: number | undefined, expected: number, like = series): void {
+    this.#add(series, where, got, expected, this.#float32[like] ?? 0);
   }
 
   /** Where the float32 figure is a share of the value. */

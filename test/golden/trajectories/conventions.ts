@@ -2,6 +2,7 @@ import { type Objective, sft, weighted } from '@kelpie/objectives';
 import { readDivergence } from './divergences.js';
 import { dpoLosses, readLossSettings, readWeighting } from './dpo-losses.js';
 import { type Fields, NotYet } from './fields.js';
+import { type OnlineConvention, readGrpo, readRloo } from './online/options.js';
 import { type Chosen, cpoLoss, dftLoss, ktoLoss, orpoLoss } from './reference-free.js';
 
 /** How a trainer of TRL computes a step, said in options of ours. */
@@ -14,6 +15,8 @@ export interface Convention {
   readonly precompute: boolean;
   /** The reference follows: after the update of every so many steps it is this mixture of the policy and itself. */
   readonly moving?: { readonly every: number; readonly mixture: number };
+  /** Of a trainer on rollouts: what it does with them. */
+  readonly online?: OnlineConvention;
   /** No sequence is longer. */
   readonly maxLength: number;
 }
@@ -27,10 +30,12 @@ const readers: Readonly<Record<string, Reader>> = {
   kto: (options) => perMicroBatch(ktoLoss(options), options),
   cpo: (options) => perMicroBatch(cpoLoss(options), options),
   orpo: (options) => perMicroBatch(orpoLoss(options), options),
+  grpo: (options) => onRollouts(readGrpo(options), readMoving(options)),
+  rloo: (options) => onRollouts(readRloo(options)),
 };
 
 /** Trainers of TRL whose objectives are not there yet. */
-const notYet = ['reward', 'grpo', 'rloo'];
+const notYet = ['reward'];
 
 /** @throws NotYet for what is known and not written; Error for what is not known at all. */
 export function conventionOf(algorithm: string, options: Fields): Convention {
@@ -95,6 +100,18 @@ function readSft(options: Fields): Convention {
 function perMicroBatch(chosen: Chosen, options: Fields): Convention {
   const precompute = options.has('precompute_ref_log_probs') && options.boolean('precompute_ref_log_probs');
   return { ...chosen, average: 'micro-batches', precompute, maxLength: maxLengthOf(options) };
+}
+
+function onRollouts(online: OnlineConvention, moving: Pick<Convention, 'moving'> = {}): Convention {
+  return {
+    objective: online.objective,
+    objectiveOptions: online.objectiveOptions,
+    average: 'micro-batches',
+    precompute: false,
+    ...moving,
+    online,
+    maxLength: Number.POSITIVE_INFINITY,
+  };
 }
 
 function maxLengthOf(options: Fields): number {

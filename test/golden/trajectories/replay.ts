@@ -15,7 +15,9 @@ import {
 } from '@kelpie/runner';
 import { canonicalName } from '../reference.js';
 import { Comparison, type Dtype } from './comparison.js';
+import type { Convention } from './conventions.js';
 import { Fields } from './fields.js';
+import { OnlineTraining } from './online/train.js';
 import { meanDistance, normOf, readTensors, trainedTensors } from './tensors.js';
 import { type Adapter, readTrajectory, type Trajectory } from './trajectory.js';
 
@@ -35,7 +37,9 @@ export async function replay(json: unknown, place: Place): Promise<Comparison> {
   const comparison = new Comparison(trajectory, place.dtype);
   await using policy = await Engine.open(await openOptions(trajectory, place));
   await configure(policy, trajectory);
-  await train(policy, trajectory, comparison);
+  await (trajectory.rollouts
+    ? trainOnline(policy, trajectory, place, comparison)
+    : train(policy, trajectory, comparison));
   await compareFinal(policy, trajectory, place, comparison);
   return comparison;
 }
@@ -43,7 +47,9 @@ export async function replay(json: unknown, place: Place): Promise<Comparison> {
 async function openOptions({ model, adapter, convention }: Trajectory, place: Place): Promise<OpenOptions> {
   const folder = join(place.models, model);
   if (!existsSync(join(folder, 'config.json'))) throw new Error(`there is no model \`${model}\` in ${place.models}`);
-  const needsReference = convention.objective.needsOf(convention.objectiveOptions).reference.length > 0;
+  const needsReference =
+    convention.objective.needsOf(convention.objectiveOptions).reference.length > 0 ||
+    (convention.online?.klCoef ?? 0) > 0;
   const base = adapter?.reference === 'base model';
   return {
     model: folder,
@@ -134,11 +140,57 @@ async function train(policy: Policy, trajectory: Trajectory, comparison: Compari
       entropy,
       average,
     });
-    const learningRate = schedule.learningRate * scheduleFactor(schedule.name, i, schedule);
-    const { gradNorm } = await policy.step(learningRate);
-    if (moving && step % moving.every === 0) await policy.updateReference(moving.mixture);
-    compareStep(comparison, `step ${step}`, recorded, { loss, gradNorm, learningRate, metrics: logged(microBatches) });
+    const replayed = await update(policy, { schedule, moving }, i);
+    compareStep(comparison, `step ${step}`, recorded, { loss, metrics: logged(microBatches), ...replayed }, compared);
   }
+}
+
+/** On rollouts as recorded, with advantages, old and reference log-probabilities of our own. */
+async function trainOnline(
+  policy: Policy,
+  { convention, model, rollouts, steps, schedule, accumulation }: Trajectory,
+  place: Place,
+  comparison: Comparison,
+): Promise<void> {
+  const names = steps.flatMap(({ metrics }) => Object.keys(metrics));
+  const rewardNames = [...new Set(names.flatMap((name) => /^rewards\/(.*)\/mean$/.exec(name)?.[1] ?? []))];
+  const training = new OnlineTraining(
+    policy,
+    {
+      convention: convention.online!,
+      rollouts: rollouts!.rows,
+      batches: rollouts!.batches,
+      accumulation,
+      endTokens: await endTokensOf(join(place.models, model)),
+      rewardNames,
+    },
+    comparison,
+  );
+  for (const [i, recorded] of steps.entries()) {
+    const where = `step ${i + 1}`;
+    const { loss, metrics } = await training.step(where, recorded.batches);
+    const replayed = await update(policy, { schedule, moving: convention.moving }, i);
+    compareStep(comparison, where, recorded, { loss, metrics, ...replayed }, /./);
+  }
+}
+
+/** The model's own; of a tokenizer without another, they pad too. */
+async function endTokensOf(folder: string): Promise<readonly number[]> {
+  const config = JSON.parse(await readFile(join(folder, 'config.json'), 'utf8')) as {
+    readonly eos_token_id?: number | readonly number[];
+  };
+  return [config.eos_token_id ?? []].flat();
+}
+
+async function update(
+  policy: Policy,
+  { schedule, moving }: Pick<Trajectory, 'schedule'> & { readonly moving: Convention['moving'] },
+  i: number,
+): Promise<{ readonly gradNorm: number; readonly learningRate: number }> {
+  const learningRate = schedule.learningRate * scheduleFactor(schedule.name, i, schedule);
+  const { gradNorm } = await policy.step(learningRate);
+  if (moving && (i + 1) % moving.every === 0) await policy.updateReference(moving.mixture);
+  return { gradNorm, learningRate };
 }
 
 /** As TRL logs an accumulated step: the mean of the micro-batches' values. */
@@ -157,7 +209,13 @@ const compared = /^(rewards\/.*|logps\/.*|entropy|kl|nll_loss|log_odds_(ratio|ch
 
 type Replayed = Omit<Trajectory['steps'][number], 'batches'>;
 
-function compareStep(comparison: Comparison, where: string, recorded: Replayed, replayed: Replayed): void {
+function compareStep(
+  comparison: Comparison,
+  where: string,
+  recorded: Replayed,
+  replayed: Replayed,
+  compared: RegExp,
+): void {
   comparison.number('loss', where, replayed.loss, recorded.loss);
   comparison.number('grad_norm', where, replayed.gradNorm, recorded.gradNorm);
   comparison.number('learning_rate', where, replayed.learningRate, recorded.learningRate);

@@ -3,6 +3,7 @@ import { asRead, type Example, type ScheduleName } from '@kelpie/runner';
 import { type Convention, conventionOf } from './conventions.js';
 import { examplesOf } from './examples.js';
 import { Fields } from './fields.js';
+import { type Rollout, rolloutsOf } from './online/rows.js';
 
 export interface Adapter {
   readonly rank: number;
@@ -33,6 +34,12 @@ export interface RecordedTensor {
   readonly values: readonly number[];
 }
 
+export interface Rollouts {
+  readonly rows: readonly Rollout[];
+  /** Rows of each rollout, in the order of their use. */
+  readonly batches: readonly (readonly number[])[];
+}
+
 export interface Schedule {
   readonly name: ScheduleName;
   readonly learningRate: number;
@@ -50,7 +57,11 @@ export interface Trajectory {
   readonly schedule: Schedule;
   readonly adapter: Adapter | undefined;
   readonly examples: readonly Example[];
+  /** Of a trainer on rollouts, in place of examples. */
+  readonly rollouts?: Rollouts;
   readonly steps: readonly RecordedStep[];
+  /** Micro-batches of a whole step. */
+  readonly accumulation: number;
   readonly final: readonly RecordedTensor[];
   /** By series: how far TRL's own float32 run was from the recorded one. */
   readonly float32: Readonly<Record<string, number>>;
@@ -69,12 +80,10 @@ export function readTrajectory(json: unknown): Trajectory {
     convention,
     ...readOptimizer(file.object('optimizer')),
     adapter: adapter && readAdapter(adapter),
-    examples: asRead(
-      examplesOf(convention.objective.rows, rows, convention.maxLength),
-      convention.objective,
-      convention.objectiveOptions,
-    ),
-    steps: readSteps(file.objects('steps'), file.object('batch'), rows.length),
+    ...(convention.online
+      ? { examples: [], rollouts: { rows: rolloutsOf(rows), batches: readRollouts(file, rows.length) } }
+      : { examples: readExamples(convention, rows) }),
+    ...readSteps(file.objects('steps'), file.object('batch'), rows.length),
     final: readFinal(file.object('final')),
     float32: file.table('float32'),
   };
@@ -140,7 +149,22 @@ function readAdapter(adapter: Fields): Adapter {
   return read;
 }
 
-function readSteps(steps: readonly Fields[], batch: Fields, rows: number): RecordedStep[] {
+function readExamples({ objective, objectiveOptions, maxLength }: Convention, rows: readonly Fields[]): Example[] {
+  return asRead(examplesOf(objective.rows, rows, maxLength), objective, objectiveOptions) as Example[];
+}
+
+function readRollouts(file: Fields, rows: number): (readonly number[])[] {
+  const batches = file.any('rollouts') as readonly (readonly number[])[];
+  const fits = Array.isArray(batches) && batches.flat().every((row) => Number.isInteger(row) && row >= 0 && row < rows);
+  if (!fits) throw new Error(`the file, rollouts: ${JSON.stringify(batches).slice(0, 60)} are no rows`);
+  return [...batches];
+}
+
+function readSteps(
+  steps: readonly Fields[],
+  batch: Fields,
+  rows: number,
+): { readonly steps: RecordedStep[]; readonly accumulation: number } {
   const perStep = batch.number('rows_per_step');
   const perMicroBatch = batch.number('rows_per_micro_batch');
   const accumulation = batch.number('accumulation');
@@ -148,7 +172,7 @@ function readSteps(steps: readonly Fields[], batch: Fields, rows: number): Recor
   if (perStep !== perMicroBatch * accumulation)
     throw new Error('batch: rows_per_step is not the product of the others');
   if (steps.length === 0) throw new Error('the file records no step');
-  return steps.map((step, i) => {
+  const read = steps.map((step, i) => {
     const batches = step.any('batches') as readonly (readonly number[])[];
     // The last batches of a pass may be smaller, or fewer.
     const isRow = (row: number) => Number.isInteger(row) && row >= 0 && row < rows;
@@ -167,6 +191,7 @@ function readSteps(steps: readonly Fields[], batch: Fields, rows: number): Recor
     step.requireAllRead();
     return read;
   });
+  return { steps: read, accumulation };
 }
 
 function readFinal(final: Fields): RecordedTensor[] {
