@@ -27,6 +27,8 @@ export interface LoopState {
   readonly before: Snapshot;
   /** Of an objective that has one. */
   readonly objectiveState?: ObjectiveState;
+  /** What a loop keeps besides, as plain JSON. */
+  readonly own?: Readonly<Record<string, unknown>>;
 }
 
 interface Stored extends LoopState {
@@ -124,6 +126,7 @@ const ending = ['options.epochs', 'options.maxSteps'];
 /** What a hash in the config stands for. */
 const hashes: Readonly<Record<string, string>> = {
   examples: 'the rows differ',
+  prompts: 'the prompts differ',
   heldout: 'the held-out rows differ',
   model: 'the weights that it starts from differ',
   reference: "the reference's weights differ",

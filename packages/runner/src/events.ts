@@ -8,7 +8,32 @@ export interface Timing {
   readonly tokens: number;
   readonly tokensPerSecond: number;
   readonly peakRssBytes: number;
+  /** Of the phases of an online step: seconds, and the completion tokens gone through. */
+  readonly phases?: Readonly<Record<string, { readonly seconds: number; readonly tokens: number }>>;
 }
+
+/** A completion as it is kept. A number that is not there, of a reward that did not judge, is null in JSON. */
+export interface RolloutRecord {
+  readonly step: number;
+  readonly promptId: string;
+  readonly prompt: string;
+  readonly completion: string;
+  readonly ids: readonly number[];
+  readonly ended: boolean;
+  /** Of each id, of the policy that drew it and of the reference. */
+  readonly logprobs: readonly number[];
+  readonly referenceLogprobs?: readonly number[];
+  /** By name: everything that the reward is made of, and what is only watched. */
+  readonly rewards: Readonly<Record<string, number>>;
+  readonly watched: Readonly<Record<string, number>>;
+  /** The weighted sum; what the penalty takes off; mean over the tokens. */
+  readonly reward: number;
+  readonly penalty: number;
+  readonly advantage: number;
+}
+
+/** Why a run ended before its last step. */
+export type EarlyEnd = 'divergence' | 'time';
 
 /** Steps count from 1; step 0 is before the first update. */
 export type RunEvent =
@@ -57,9 +82,16 @@ export type RunEvent =
       readonly seconds: number;
     }
   | { readonly type: 'sample'; readonly step: number; readonly samples: readonly Sample[] }
+  | { readonly type: 'rollouts'; readonly step: number; readonly rows: readonly RolloutRecord[] }
   | { readonly type: 'checkpoint'; readonly step: number; readonly folder: string }
   | { readonly type: 'warning'; readonly message: string }
-  | { readonly type: 'end'; readonly step: number; readonly stopped: boolean; readonly verdict?: Verdict };
+  | {
+      readonly type: 'end';
+      readonly step: number;
+      readonly stopped: boolean;
+      readonly early?: EarlyEnd;
+      readonly verdict?: Verdict;
+    };
 
 export type EventOf<Type extends RunEvent['type']> = Extract<RunEvent, { readonly type: Type }>;
 

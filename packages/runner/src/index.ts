@@ -1,12 +1,21 @@
 export { type Checkpoint, findCheckpoint, type LoopState, saveCheckpoint } from './checkpoint.js';
 export { type EvaluateOptions, evaluate } from './evaluate.js';
-export { type EventOf, Events, type Logger, type RunEvent, type Timing } from './events.js';
+export {
+  type EarlyEnd,
+  type EventOf,
+  Events,
+  type Logger,
+  type RolloutRecord,
+  type RunEvent,
+  type Timing,
+} from './events.js';
 export { join, splitCotangents } from './join.js';
 export { requireUnlocked } from './lock.js';
 export * from './loggers/index.js';
 export { type OfflineResult, type OfflineRun, trainOffline } from './offline.js';
 export { checkpointOf, type PlannedRun, planOffline } from './offline-plan.js';
 export { asRead, readsMismatched } from './offline-rows.js';
+export * from './online/index.js';
 export { type ReferenceOptions, referenceScores } from './reference.js';
 export {
   type Example,

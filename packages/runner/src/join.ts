@@ -1,13 +1,5 @@
-import {
-  addTotals,
-  type Cotangents,
-  type Grid,
-  type RowKind,
-  type ScoredBatch,
-  type ScoreName,
-  type Scores,
-} from '@kelpie/objectives';
-import { gridOf, type Part, perRowOf, perTokenOf, type ScoredTrees } from './rows.js';
+import { addTotals, type Cotangents, type Grid, type RowKind, type ScoredBatch, type Scores } from '@kelpie/objectives';
+import { gridOf, type Part, perRowOf, type ScoredTrees } from './rows.js';
 
 /** Several parts as one, with the policy's scores of each: what an objective that is not separable sees. */
 export function join(
@@ -25,7 +17,20 @@ export function join(
     parts.map((part) => part.reference),
   );
   const perRow = perRowOf(kind, examples);
-  const part = { ...grid, trees, examples, perRow, perToken: perTokenOf(grid, examples), reference, totals };
+  const perToken = widen(
+    grid,
+    parts,
+    parts.map((part) => part.perToken),
+  );
+  const rollouts = parts.every((part) => part.old !== undefined);
+  const old = rollouts && {
+    old: widen(
+      grid,
+      parts,
+      parts.map((part) => part.old!),
+    ),
+  };
+  const part = { ...grid, trees, examples, perRow, perToken, reference, ...old, totals };
   return { part, scores: widen(grid, parts, scores) };
 }
 
@@ -37,8 +42,12 @@ export function batchOf(parts: readonly ScoredTrees[], scores: readonly Scores[]
 }
 
 /** Rows of several widths under each other, padded to the widest. Names that only some have are left out. */
-function widen({ rows, tokens }: Grid, parts: readonly Grid[], tables: readonly Scores[]): Scores {
-  const names = Object.keys(tables[0] ?? {}) as ScoreName[];
+function widen<Table extends { readonly [Name in keyof Table]?: Float64Array }>(
+  { rows, tokens }: Grid,
+  parts: readonly Grid[],
+  tables: readonly Table[],
+): Table {
+  const names = Object.keys(tables[0] ?? {}) as (keyof Table)[];
   const shared = names.filter((name) => tables.every((table) => table[name] !== undefined));
   return Object.fromEntries(
     shared.map((name) => {
@@ -53,7 +62,7 @@ function widen({ rows, tokens }: Grid, parts: readonly Grid[], tables: readonly 
       });
       return [name, joined];
     }),
-  );
+  ) as Table;
 }
 
 /** Cotangents of joined rows, for each of the parts. */

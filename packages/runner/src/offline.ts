@@ -1,23 +1,21 @@
-import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Plan, plan, type TextTokenizer } from '@kelpie/data';
 import { meanMetrics, type Objective, type ObjectiveState } from '@kelpie/objectives';
-import { KelpieError, type Policy, type SaveOptions, type ScoreName } from '@kelpie/policy';
+import type { Policy, SaveOptions, ScoreName } from '@kelpie/policy';
 import { type Checkpoint, type LoopState, saveCheckpoint } from './checkpoint.js';
 import { evaluate, isWithoutReference } from './evaluate.js';
-import { Events, type Logger } from './events.js';
-import { messageOf, writeWhole } from './files.js';
+import type { Events, Logger } from './events.js';
 import { jsonl, timing } from './loggers/index.js';
 import { hasMoved, livePart, movesBehind, requireMovable } from './moving-reference.js';
 import { batching, checkpointOf, type PlannedRun, planOffline } from './offline-plan.js';
 import { readsMismatched } from './offline-rows.js';
 import { referenceScores } from './reference.js';
 import { type Example, idsOf, mismatchedTrees, type Part, partOf, type Rows } from './rows.js';
-import { openRunFolder, requireNew, requireResumable } from './run-folder.js';
+import { finishRun, inRunFolder, optimizerOptions, updatePolicy } from './run-shell.js';
 import { scheduleFactor } from './schedule.js';
 import { selfCheck, selfCheckError } from './self-check.js';
 import { accumulate, type Task } from './step.js';
-import type { TrainOptions, TrainOptionsInput } from './train-options.js';
+import type { TrainOptionsInput } from './train-options.js';
 import { promptsOf, type Sample, type Snapshot, samplesOf, type Verdict, verdictOf } from './verdict.js';
 
 export interface OfflineRun {
@@ -75,31 +73,14 @@ interface Setup {
 /** Trains a policy on rows that are there from the start: preferences, texts. See README for the files it writes. */
 export async function trainOffline(run: OfflineRun): Promise<OfflineResult> {
   const { outFolder } = run;
-  let stepped = false;
-  const watch: Logger = {
-    name: 'first step',
-    log: ({ type }) => {
-      stepped ||= type === 'step';
-    },
-  };
   const { loggers = [jsonl(join(outFolder, 'metrics.jsonl')), timing(join(outFolder, 'timing.jsonl'))] } = run;
-  const events = new Events([...loggers, watch]);
   const planned = planOffline(run);
   if (planned.options.syncReferenceEvery > 0) {
     requireMovable(run.objective, run.objectiveOptions ?? {}, run.policy.info);
   }
-  if (run.resume) requireResumable(outFolder);
-  else requireNew(outFolder);
-  const folder = openRunFolder(outFolder);
-  try {
-    return await loop(await prepare(run, planned, events));
-  } catch (error) {
-    if (!stepped) folder.giveBack();
-    throw error;
-  } finally {
-    await events.flush();
-    folder.close();
-  }
+  return inRunFolder({ outFolder, resume: run.resume, loggers }, async (events) =>
+    loop(await prepare(run, planned, events)),
+  );
 }
 
 async function prepare(run: OfflineRun, planned: PlannedRun, events: Events): Promise<Setup> {
@@ -168,7 +149,8 @@ async function loop(setup: Setup): Promise<OfflineResult> {
     const { loss, metrics: sums } = result;
     state = result.state;
     const learningRate = options.learningRate * scheduleFactor(schedule, step - 1, { warmupSteps, steps });
-    const { gradNorm } = await update(policy, learningRate, step, parts);
+    const rowsOfStep = () => idsOf(parts.flatMap(({ examples }) => examples));
+    const { gradNorm } = await updatePolicy(policy, learningRate, step, rowsOfStep);
     const epoch = step / planned.stepsPerEpoch;
     const seconds = (performance.now() - started) / 1000;
     const peakRssBytes = process.resourceUsage().maxRSS * 1024;
@@ -192,10 +174,6 @@ async function loop(setup: Setup): Promise<OfflineResult> {
   await finish(setup, metrics, verdict);
   events.emit({ type: 'end', step, stopped: false, verdict });
   return { step, steps, stopped: false, metrics, verdict };
-}
-
-function optimizerOptions({ beta1, beta2, eps, weightDecay, decay, maxGradNorm }: TrainOptions) {
-  return { betas: [beta1, beta2] as const, eps, weightDecay, decay, maxGradNorm };
 }
 
 /** Before any saved state is restored: the reference is the policy as it was opened. */
@@ -332,39 +310,10 @@ function shortest({ options: { sampleTokens }, checkpoint }: Setup): number {
   return Math.min(sampleTokens, before?.sampleTokens ?? sampleTokens);
 }
 
-async function update(policy: Policy, learningRate: number, step: number, parts: readonly Part[]) {
-  try {
-    return await policy.step(learningRate);
-  } catch (error) {
-    const row = idsOf(parts.flatMap(({ examples }) => examples));
-    throw new KelpieError(messageOf(error), {
-      code: 'not-finite',
-      where: { score: 'gradient', row, step },
-      cause: error,
-    });
-  }
-}
-
 async function finish(
   { run, config, steps, task: { policy } }: Setup,
   metrics: Readonly<Record<string, number>>,
   verdict: Verdict,
 ) {
-  const { outFolder, save = {} } = run;
-  if (save !== false) await policy.save(join(outFolder, 'model'), save);
-  const { modelType, parameters, trainedParameters, threads } = policy.info;
-  const record = {
-    format: 'kelpie-run/1',
-    versions: { kelpie: version(), node: process.versions.node },
-    model: { modelType, parameters, trainedParameters, threads },
-    config,
-    steps,
-    metrics,
-    verdict,
-  };
-  await writeWhole(join(outFolder, 'run.json'), `${JSON.stringify(record, null, 2)}\n`);
-}
-
-function version(): string {
-  return (JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string }).version;
+  await finishRun(policy, run.outFolder, { save: run.save, config, steps, metrics, verdict });
 }

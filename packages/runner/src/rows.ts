@@ -50,6 +50,8 @@ export interface ScoredTrees extends Grid {
 export interface Part extends ScoredTrees {
   readonly perRow: Partial<RowTable>;
   readonly perToken: Partial<TokenTable>;
+  /** Scores of the policy that drew the rows, of rollouts. */
+  readonly old?: Scores;
   readonly mismatched?: ScoredTrees;
   /** Of this part alone. */
   readonly totals: Totals;
@@ -161,7 +163,8 @@ export function withPromptScored(kind: RowKind, example: Example): Example {
   };
 }
 
-function pack({ rows, tokens }: Grid, values: readonly Float64Array[]): Float64Array {
+/** Rows of numbers as [rows, tokens], 0 behind each. */
+export function pack({ rows, tokens }: Grid, values: readonly Float64Array[]): Float64Array {
   const packed = new Float64Array(rows * tokens);
   values.forEach((row, i) => {
     packed.set(row, i * tokens);
@@ -175,8 +178,9 @@ export function inputOf(
   scores: Scores,
   step: Pick<ObjectiveInput, 'totals' | 'batches' | 'state'>,
 ): ObjectiveInput {
-  const { rows, tokens, completionMask, reference, perRow, perToken } = part;
-  return { rows, tokens, completionMask, policy: scores, reference, perRow, perToken, ...step };
+  const { rows, tokens, completionMask, reference, old, perRow, perToken } = part;
+  const given = { rows, tokens, completionMask, policy: scores, reference, perRow, perToken };
+  return { ...given, ...(old && { old }), ...step };
 }
 
 /** The scores alone. */

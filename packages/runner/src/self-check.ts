@@ -14,7 +14,9 @@ export interface SelfCheckOptions extends Task {
 
 /** One thing that must hold before the first update. */
 export interface CheckPart {
-  readonly name: 'objective' | 'reference' | 'divergence' | 'batch mates' | 'padding' | 'tree mates';
+  readonly name:
+    | ('objective' | 'reference' | 'divergence' | 'batch mates' | 'padding' | 'tree mates')
+    | ('ratio' | 'kl' | 'clip fraction' | 'reward place');
   /** What was found, and what it may be at most. */
   readonly error: number;
   readonly bound: number;

@@ -75,6 +75,9 @@ export interface Verdict {
   /** Share of held-out pairs with chosen above rejected; the mean margin of their implicit rewards. */
   readonly accuracy?: Change;
   readonly margin?: Change;
+  /** Mean reward of completions of held-out prompts, and of what is only watched. */
+  readonly reward?: Change;
+  readonly watched?: Readonly<Record<string, Change>>;
   /** Nats a held-out completion: KL(policy ‖ reference), KL(reference ‖ policy). */
   readonly klExact?: Change;
   readonly forwardKl?: Change;

@@ -2,4 +2,5 @@
 export * from './csv.js';
 export * from './jsonl.js';
 export * from './memory.js';
+export * from './rollouts.js';
 export * from './timing.js';

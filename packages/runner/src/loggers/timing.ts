@@ -10,13 +10,14 @@ export function timing(file: string): Logger {
     log(event) {
       if (event.type === 'start') lines.start(event);
       if (event.type === 'step') {
-        const { seconds, tokens, tokensPerSecond, peakRssBytes } = event.timing;
+        const { seconds, tokens, tokensPerSecond, peakRssBytes, phases = {} } = event.timing;
         const fields = {
           step: event.step,
           seconds,
           tokens,
           tokens_per_second: tokensPerSecond,
           peak_rss_bytes: peakRssBytes,
+          ...Object.fromEntries(Object.entries(phases).flatMap(speeds)),
         };
         lines.write(JSON.stringify(fields));
       }
@@ -24,4 +25,11 @@ export function timing(file: string): Logger {
     },
     flush: () => lines.flush(),
   };
+}
+
+function speeds([phase, { seconds, tokens }]: [string, { readonly seconds: number; readonly tokens: number }]) {
+  return [
+    [`${phase}_seconds`, seconds],
+    [`${phase}_tokens_per_second`, tokens / seconds],
+  ];
 }

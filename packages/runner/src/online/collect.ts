@@ -1,0 +1,100 @@
+import type { Grid } from '@kelpie/objectives';
+import type { Policy, ScoreName } from '@kelpie/policy';
+import type { RewardState } from '@kelpie/rewards';
+import type { ReferenceTable } from '../rows.js';
+import { flat } from './lessons.js';
+import type { RolloutScores } from './metrics.js';
+import type { OnlineOptions } from './options.js';
+import { type Judged, type Judges, judge } from './rewards.js';
+import { type DrawOptions, draw, type OnlinePrompt, type Rollouts, scoreTable } from './rollouts.js';
+import { rewardRows } from './texts.js';
+
+export interface CollectOptions
+  extends DrawOptions,
+    Judges,
+    Pick<OnlineOptions, 'microBatchTokens' | 'microBatchRows' | 'divergence'> {
+  readonly state: RewardState;
+  readonly tokenizer?: Parameters<typeof rewardRows>[1];
+  /** What is read of the policy that draws, and of the reference; none of the latter where there is none. */
+  readonly scores: { readonly policy: readonly ScoreName[]; readonly reference: readonly ScoreName[] };
+}
+
+/** Seconds and completion tokens of one phase. */
+export interface PhaseTime {
+  readonly seconds: number;
+  readonly tokens: number;
+}
+export type Phase = 'sampling' | 'rewarding' | 'scoring' | 'training';
+
+/** Completions, judged and scored. */
+export interface Collected {
+  readonly rollouts: Rollouts;
+  readonly judged: Judged;
+  readonly old: ReferenceTable;
+  readonly reference: ReferenceTable;
+  readonly scores: RolloutScores;
+  readonly times: Readonly<Record<Exclude<Phase, 'training'>, PhaseTime>>;
+}
+
+/**
+ * Draws, judges and scores. Log-probabilities of the policy that drew are the scorer's, never the decoder's: ratios and
+ * divergences begin at exactly 1 and 0.
+ */
+export async function collect(
+  policy: Policy,
+  prompts: readonly OnlinePrompt[],
+  options: CollectOptions,
+): Promise<Collected> {
+  const { scores, divergence, state, tokenizer, signal } = options;
+  const clock = stopwatch();
+  const rollouts = await draw(policy, prompts, options);
+  const tokens = rollouts.completionMask.reduce((sum, bit) => sum + bit, 0);
+  const sampling = { seconds: clock(), tokens };
+  const judged = await judge(options, rewardRows(rollouts, tokenizer), { state, ...(signal && { signal }) });
+  const rewarding = { seconds: clock(), tokens };
+  const own = [
+    ...new Set<ScoreName>(['logprobs', 'entropy', ...scores.policy, ...exact(scores.reference, divergence)]),
+  ];
+  const { temperature, microBatchTokens, microBatchRows } = options;
+  const how = { temperature, microBatchTokens, microBatchRows };
+  const old = await scoreTable(policy, rollouts.examples, { ...how, scores: own });
+  const reference =
+    scores.reference.length === 0
+      ? {}
+      : await scoreTable(policy, rollouts.examples, { ...how, scores: scores.reference, of: 'reference' });
+  const scoring = { seconds: clock(), tokens };
+  return {
+    rollouts,
+    judged,
+    old,
+    reference,
+    scores: scoresOn(rollouts, old, reference),
+    times: { sampling, rewarding, scoring },
+  };
+}
+
+function exact(reference: readonly ScoreName[], divergence: boolean): ScoreName[] {
+  return divergence && reference.length > 0 ? ['reverseKl', 'forwardKl'] : [];
+}
+
+function scoresOn(grid: Grid, old: ReferenceTable, reference: ReferenceTable): RolloutScores {
+  const { logprobs, entropy, reverseKl, forwardKl } = old;
+  return {
+    logprobs: flat(grid, logprobs!),
+    entropy: flat(grid, entropy!),
+    ...(reference.logprobs && { referenceLogprobs: flat(grid, reference.logprobs) }),
+    ...(reverseKl && { reverseKl: flat(grid, reverseKl) }),
+    ...(forwardKl && { forwardKl: flat(grid, forwardKl) }),
+  };
+}
+
+/** Seconds since it was last asked. */
+export function stopwatch(): () => number {
+  let since = performance.now();
+  return () => {
+    const now = performance.now();
+    const seconds = (now - since) / 1000;
+    since = now;
+    return seconds;
+  };
+}

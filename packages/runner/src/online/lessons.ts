@@ -1,0 +1,150 @@
+import { plan } from '@kelpie/data';
+import { type Grid, type Metrics, meanMetrics, mergeMetrics, type ObjectiveState } from '@kelpie/objectives';
+import { pathsOf, treeOf } from '@kelpie/policy';
+import { type Example, idsOf, type Part, pack, partOf, type ReferenceTable } from '../rows.js';
+import { updatePolicy } from '../run-shell.js';
+import { accumulate, type Task } from '../step.js';
+import type { OnlineOptions } from './options.js';
+import { microBatches } from './rollouts.js';
+
+/** What is learnt from rollouts: completions with all that an objective may read of them. */
+export interface Lessons {
+  readonly examples: readonly Example[];
+  /** Scores of the policy that drew them, and of the reference. */
+  readonly old: ReferenceTable;
+  readonly reference: ReferenceTable;
+  /** By prompt, by completion: [tokens]. */
+  readonly advantages: readonly (readonly Float64Array[])[];
+}
+
+/** The lessons of some rows, `rows` in the order they are to be learnt in; those of a prompt stand together. */
+export function lessonsOf(whole: Lessons, rows: Int32Array, rewards: Float64Array): Lessons {
+  const places = whole.examples.flatMap(({ tree }, prompt) => tree.branches.map((_, branch) => ({ prompt, branch })));
+  const starts = new Map<number, { readonly branches: number[]; readonly rows: number[] }>();
+  for (const row of rows) {
+    const { prompt, branch } = places[row]!;
+    const own = starts.get(prompt) ?? { branches: [], rows: [] };
+    own.branches.push(branch);
+    own.rows.push(row);
+    starts.set(prompt, own);
+  }
+  const chosen = [...starts];
+  const pick = <T>(table: readonly (readonly T[])[]) =>
+    chosen.map(([prompt, { branches }]) => branches.map((branch) => table[prompt]![branch]!));
+  const pickAll = (table: ReferenceTable): ReferenceTable =>
+    Object.fromEntries(Object.entries(table).map(([name, values]) => [name, pick(values!)]));
+  const judged = rows.every((row) => Number.isFinite(rewards[row]));
+  return {
+    examples: chosen.map(([prompt, { branches, rows: own }]) => {
+      const { id, tree } = whole.examples[prompt]!;
+      const paths = pathsOf(tree);
+      const entire = branches.length === paths.length && branches.every((branch, at) => branch === at);
+      return {
+        id,
+        tree: entire ? tree : treeOf(branches.map((branch) => paths[branch]!)),
+        ...(judged && { rewards: own.map((row) => rewards[row]!) }),
+      };
+    }),
+    old: pickAll(whole.old),
+    reference: pickAll(whole.reference),
+    advantages: pick(whole.advantages),
+  };
+}
+
+/** Some of the lessons as an objective takes them. */
+export function lessonPart(task: Task, lessons: Lessons, indices: readonly number[]): Part {
+  const part = partOf(task.objective.rows, lessons, indices);
+  const packed = (table: readonly (readonly Float64Array[])[]) =>
+    pack(
+      part,
+      indices.flatMap((index) => table[index]!),
+    );
+  return {
+    ...part,
+    old: Object.fromEntries(Object.entries(lessons.old).map(([name, table]) => [name, packed(table!)])),
+    perToken: { ...part.perToken, advantages: packed(lessons.advantages) },
+  };
+}
+
+export interface Learnt {
+  readonly loss: number;
+  /** Mean of the updates', before clipping. */
+  readonly gradNorm: number;
+  readonly updates: number;
+  readonly metrics: Readonly<Record<string, number>>;
+  readonly state?: ObjectiveState;
+}
+
+type Pace = Pick<OnlineOptions, 'rolloutEpochs' | 'miniBatches' | 'microBatchTokens' | 'microBatchRows'>;
+
+/**
+ * Passes over the lessons, `miniBatches` updates each. The order of a pass depends on the seed alone. Loss and metrics are
+ * means over all updates: ratios begin at 1 and leave it behind the first.
+ */
+export async function learn(
+  task: Task,
+  lessons: Lessons,
+  {
+    step,
+    seed,
+    learningRate,
+    rolloutEpochs,
+    miniBatches,
+    ...budget
+  }: Pace & { readonly step: number; readonly seed: number; readonly learningRate: number },
+): Promise<Learnt> {
+  const { examples } = lessons;
+  let { state } = task;
+  if (examples.length === 0) return { loss: 0, gradNorm: 0, updates: 0, metrics: {}, ...(state && { state }) };
+  const rowsPerStep = Math.ceil(examples.length / miniBatches);
+  const shuffle = miniBatches > 1;
+  const losses: number[] = [];
+  const norms: number[] = [];
+  const metrics: Metrics[] = [];
+  for (const { rows } of plan({ examples, rowsPerStep, epochs: rolloutEpochs, seed, shuffle }).from()) {
+    const own = rows.map((row) => examples[row]!);
+    const batches = microBatches(own, budget, task.policy.info);
+    const parts = batches.map((batch) =>
+      lessonPart(
+        task,
+        lessons,
+        batch.map((at) => rows[at]!),
+      ),
+    );
+    const result = await accumulate({ ...task, ...(state && { state }) }, parts, { step, entropy: false });
+    const { gradNorm } = await updatePolicy(task.policy, learningRate, step, () => idsOf(own));
+    state = result.state;
+    losses.push(result.loss);
+    norms.push(gradNorm);
+    metrics.push(result.metrics);
+  }
+  const mean = (values: readonly number[]) => values.reduce((sum, value) => sum + value, 0) / values.length;
+  return {
+    loss: mean(losses),
+    gradNorm: mean(norms),
+    updates: losses.length,
+    metrics: meanMetrics(mergeMetrics(metrics)),
+    ...(state && { state }),
+  };
+}
+
+/** [rows, tokens] of a table by prompt and completion. */
+export function flat(grid: Grid, table: readonly (readonly Float64Array[])[]): Float64Array {
+  return pack(grid, table.flat());
+}
+
+/** Numbers of [rows, tokens] by prompt and completion, as a table. */
+export function byPrompt(
+  { tokens, completionMask }: Grid,
+  values: Float64Array,
+  examples: readonly Example[],
+): Float64Array[][] {
+  let row = 0;
+  return examples.map(({ tree }) =>
+    tree.branches.map(() => {
+      const from = row++ * tokens;
+      const length = completionMask.subarray(from, from + tokens).reduce((sum, bit) => sum + bit, 0);
+      return values.slice(from, from + length);
+    }),
+  );
+}

@@ -1,0 +1,263 @@
+import { join } from 'node:path';
+import { plan, type TextTokenizer } from '@kelpie/data';
+import type { Objective, ObjectiveState } from '@kelpie/objectives';
+import type { Policy, SaveOptions } from '@kelpie/policy';
+import type { Reward, RewardState } from '@kelpie/rewards';
+import { type LoopState, saveCheckpoint } from '../checkpoint.js';
+import type { EarlyEnd, Events, Logger } from '../events.js';
+import { jsonl, rollouts as rolloutLog, timing } from '../loggers/index.js';
+import { movesBehind } from '../moving-reference.js';
+import { checkpointOf } from '../offline-plan.js';
+import { finishRun, inRunFolder, optimizerOptions } from '../run-shell.js';
+import { scheduleFactor } from '../schedule.js';
+import { selfCheckError } from '../self-check.js';
+import type { Snapshot, Verdict } from '../verdict.js';
+import { onlineCheck } from './check.js';
+import { collect, stopwatch } from './collect.js';
+import { controllerOf } from './controllers.js';
+import { evaluateRollouts, onlineVerdict } from './evaluate.js';
+import { learn } from './lessons.js';
+import type { OnlineOptionsInput } from './options.js';
+import { aimOf } from './penalties.js';
+import { logsOf, type PlannedOnline, planOnline, stopsOf } from './plan.js';
+import { prepareStep } from './prepare.js';
+import type { WeightedReward } from './rewards.js';
+import type { OnlinePrompt } from './rollouts.js';
+import { gamed, noHistory, type RewardHistory, withStep } from './watch.js';
+
+export interface OnlineRun {
+  /** Open it with `keepReference` where anything reads a reference. */
+  readonly policy: Policy;
+  readonly objective: Objective;
+  readonly objectiveOptions?: Readonly<Record<string, unknown>>;
+  readonly prompts: readonly OnlinePrompt[];
+  /** Completed in evaluations, never learnt from. Default: none. */
+  readonly heldout?: readonly OnlinePrompt[];
+  readonly rewards: readonly WeightedReward[];
+  /** Measured and logged, not optimised. */
+  readonly watched?: readonly Reward[];
+  readonly options?: OnlineOptionsInput;
+  /** Where the run's files go: those of an offline run, and `rollouts.jsonl`. */
+  readonly outFolder: string;
+  /** Goes on from the newest checkpoint of `outFolder`, if there is one. Default false. */
+  readonly resume?: boolean;
+  /** Finishes the step, writes a checkpoint and stops. */
+  readonly signal?: AbortSignal;
+  /** Default: `metrics.jsonl`, `timing.jsonl` and `rollouts.jsonl` in `outFolder`. */
+  readonly loggers?: readonly Logger[];
+  readonly tokenizer?: Pick<TextTokenizer, 'decode' | 'hash' | 'eosTokens'>;
+  /** Ids that end a completion. Default: the tokenizer's. */
+  readonly stop?: readonly number[];
+  /** Whether the policy keeps a reference. Default true; without one there is no divergence to measure or hold. */
+  readonly reference?: boolean;
+  /** Of the self-check: |ratio - 1|. Default 1e-5. `false` leaves it out. */
+  readonly selfCheckTolerance?: number | false;
+  /** How the model is saved at the end. `false`: not at all. */
+  readonly save?: SaveOptions | false;
+}
+
+export interface OnlineResult {
+  /** Steps done, those before a resume included. */
+  readonly step: number;
+  readonly steps: number;
+  /** Stopped by the signal; a checkpoint was written if a step was done. */
+  readonly stopped: boolean;
+  /** Which budget ended it before its last step. */
+  readonly early?: EarlyEnd;
+  /** Of the last evaluation; empty without held-out prompts. */
+  readonly metrics: Readonly<Record<string, number>>;
+  readonly verdict?: Verdict;
+}
+
+/** What goes on from step to step, and is kept in checkpoints. */
+interface Progress {
+  readonly step: number;
+  /** Weight of the penalty. */
+  readonly coef: number;
+  readonly rewardState: RewardState;
+  readonly objectiveState?: ObjectiveState;
+  readonly history: RewardHistory;
+  readonly seconds: number;
+}
+
+/** Trains a policy on its own completions: draw, judge, score, learn. See README for the files it writes. */
+export async function trainOnline(run: OnlineRun): Promise<OnlineResult> {
+  const planned = planOnline(run);
+  const files = logsOf(run.outFolder);
+  const kept = planned.options.keepRollouts ? [rolloutLog(files.rollouts)] : [];
+  const { loggers = [jsonl(files.metrics), timing(files.timing), ...kept], outFolder, resume } = run;
+  return inRunFolder({ outFolder, resume, loggers }, (events) => loop(run, planned, events));
+}
+
+async function loop(run: OnlineRun, planned: PlannedOnline, events: Events): Promise<OnlineResult> {
+  const { policy, outFolder, signal, prompts, heldout = [], rewards, watched = [], tokenizer, resume = false } = run;
+  const { options, config, scores } = planned;
+  const { steps, seed, temperature, saveEvery, evaluateEvery, penaltyCoef } = options;
+  const warnings: string[] = [];
+  const checkpoint = resume
+    ? await checkpointOf(outFolder, { config, steps }, (message) => warnings.push(message))
+    : undefined;
+  const order = plan({
+    examples: prompts.map(({ ids }) => ({ tree: { trunk: ids, branches: [] } })),
+    rowsPerStep: options.promptsPerStep,
+    shuffle: options.shuffle,
+    epochs: Number.POSITIVE_INFINITY,
+    seed,
+  });
+  const { stepsPerEpoch } = order;
+  const sizes = { examples: prompts.length, heldout: heldout.length };
+  const begun = checkpoint?.state.step ?? 0;
+  events.emit({
+    type: 'start',
+    step: begun,
+    resumed: checkpoint !== undefined,
+    steps,
+    stepsPerEpoch,
+    ...sizes,
+    config,
+  });
+  for (const message of warnings) events.warn(message);
+
+  await policy.optimizer(optimizerOptions(options));
+  if (checkpoint !== undefined) await policy.restoreState(checkpoint.policyFile);
+  let at: Progress = (checkpoint?.state.own as Progress | undefined) ?? {
+    step: 0,
+    coef: penaltyCoef,
+    rewardState: {},
+    history: noHistory,
+    seconds: 0,
+  };
+  const clock = stopwatch();
+  const how = { ...options, scores, rewards, watched, stop: stopsOf(run), ...(tokenizer && { tokenizer }) };
+  const measureAt = async (step: number): Promise<Snapshot> => {
+    const measured = await evaluateRollouts(policy, heldout, { ...how, state: at.rewardState });
+    if (heldout.length === 0) return measured;
+    const { metrics, samples } = measured;
+    events.emit({ type: 'evaluation', step, epoch: step / stepsPerEpoch, metrics, seconds: measured.seconds });
+    events.emit({ type: 'sample', step, samples });
+    return { metrics, samples };
+  };
+  const before = checkpoint?.state.before ?? (await measureAt(0));
+  let now = before;
+  let saved = at.step;
+  const save = async () => {
+    await events.flush();
+    const state: LoopState = { step: at.step, config, threads: policy.info.threads, before, own: { ...at } };
+    const folder = await saveCheckpoint(join(outFolder, 'checkpoints'), {
+      policy,
+      state,
+      keep: options.keepCheckpoints,
+    });
+    events.emit({ type: 'checkpoint', step: at.step, folder });
+    saved = at.step;
+  };
+
+  let early: EarlyEnd | undefined;
+  while (at.step < steps && early === undefined && !signal?.aborted) {
+    const step = at.step + 1;
+    const watch = stopwatch();
+    const collected = await collect(
+      policy,
+      order.at(at.step).rows.map((row) => prompts[row]!),
+      { ...how, state: at.rewardState, seed: seedOf(seed, step) },
+    );
+    const prepared = prepareStep(collected, { ...planned, step, coef: at.coef });
+    const collecting = watch();
+
+    const aim = aimOf({ objective: run.objective, objectiveOptions: run.objectiveOptions ?? {} }, at.coef, options);
+    const task = { ...aim, policy, temperature, ...(at.objectiveState && { state: at.objectiveState }) };
+    const { selfCheckTolerance: tolerance = 1e-5 } = run;
+    if (step === 1 && tolerance !== false) {
+      const { hash, referenceHash } = policy.info;
+      const found = { ...how, tolerance, fromStart: hash === referenceHash };
+      const checked = await onlineCheck(task, collected, prepared.lessons, found);
+      events.emit({ type: 'self-check', ...checked });
+      if (!checked.passed) throw selfCheckError(checked);
+    }
+    watch();
+    const { schedule, warmupSteps } = options;
+    const learningRate = options.learningRate * scheduleFactor(schedule, step - 1, { warmupSteps, steps });
+    const learnt = await learn(task, prepared.lessons, { ...options, step, seed: seedOf(seed, step), learningRate });
+    const training = { seconds: watch(), tokens: collected.times.sampling.tokens * options.rolloutEpochs };
+
+    const { initial, target, horizon } = {
+      initial: penaltyCoef,
+      target: options.penaltyTarget,
+      horizon: options.penaltyHorizon,
+    };
+    const controller = controllerOf(options.controller, { klCoef: at.coef, initial, target, horizon });
+    at = {
+      step,
+      coef: controller.update(prepared.kl ?? 0, collected.rollouts.rows).klCoef,
+      rewardState: collected.judged.state,
+      ...(learnt.state && { objectiveState: learnt.state }),
+      history: withStep(at.history, prepared.metrics.reward!, collected.judged.watched),
+      seconds: at.seconds + clock(),
+    };
+    const seconds = collecting + training.seconds;
+    const { tokens } = training;
+    events.emit({
+      type: 'step',
+      step,
+      epoch: step / stepsPerEpoch,
+      loss: learnt.loss,
+      gradNorm: learnt.gradNorm,
+      learningRate,
+      metrics: { ...learnt.metrics, ...prepared.metrics, updates: learnt.updates },
+      timing: {
+        seconds,
+        tokens,
+        tokensPerSecond: tokens / seconds,
+        peakRssBytes: process.resourceUsage().maxRSS * 1024,
+        phases: { ...collected.times, training },
+      },
+    });
+    events.emit({ type: 'rollouts', step, rows: prepared.records(tokenizer) });
+    for (const name of newlyGamed(at.history)) {
+      events.warn(
+        `the reward rises while the watched \`${name}\` falls: the policy may be gaming what it is trained on`,
+      );
+    }
+    early = spent(prepared.kl, at, options);
+    if (step === steps || early !== undefined || (evaluateEvery > 0 && step % evaluateEvery === 0))
+      now = await measureAt(step);
+    if (movesBehind(step, options)) await policy.updateReference(options.referenceMixture);
+    if (saveEvery > 0 && step % saveEvery === 0 && step < steps) await save();
+  }
+  const { step } = at;
+  if (step < steps && early === undefined) {
+    if (saved < step) await save();
+    events.emit({ type: 'end', step, stopped: true });
+    return { step, steps, stopped: true, metrics: now.metrics };
+  }
+  const verdict = onlineVerdict(before, now, { steps: step });
+  const { metrics } = now;
+  const ending = early === undefined ? {} : { early };
+  await finishRun(policy, outFolder, { save: run.save, config, steps: step, ...ending, metrics, verdict });
+  events.emit({ type: 'end', step, stopped: false, ...ending, verdict });
+  return { step, steps, stopped: false, ...ending, metrics, verdict };
+}
+
+/** What has just become so: warned of once, and again only after it was not so. */
+function newlyGamed(history: RewardHistory): string[] {
+  const previous = {
+    reward: history.reward.slice(0, -1),
+    watched: Object.fromEntries(Object.entries(history.watched).map(([name, values]) => [name, values.slice(0, -1)])),
+  };
+  const known = new Set(gamed(previous));
+  return gamed(history).filter((name) => !known.has(name));
+}
+
+function spent(
+  kl: number | undefined,
+  { seconds }: Progress,
+  { maxDivergence, maxMinutes }: PlannedOnline['options'],
+): EarlyEnd | undefined {
+  if (maxDivergence !== undefined && kl !== undefined && kl > maxDivergence) return 'divergence';
+  return maxMinutes !== undefined && seconds > 60 * maxMinutes ? 'time' : undefined;
+}
+
+/** A seed a step: what a step draws depends on nothing before it. */
+function seedOf(seed: number, step: number): number {
+  return (Math.imul(seed + 1, 0x9e3779b1) + step) | 0;
+}
