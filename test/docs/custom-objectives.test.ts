@@ -44,13 +44,17 @@ describe('docs/custom-objectives.md', () => {
     expect([blocks('ts').length, blocks('yaml').length, commands.length]).toEqual([1, 1, expected.length]);
   });
 
-  it.each(commands.map((command, i) => [command, i] as const))('%s', async (command, i) => {
-    const [is, says] = expected[i]!;
-    expect(command).toMatch(is);
-    const { code, out, err } = await kelpie(command.split(' ').slice(1));
-    expect(code, err).toBe(0);
-    expect(out).toMatch(says);
-  });
+  it.each(commands.map((command, i) => [command, i] as const))(
+    '%s',
+    async (command, i) => {
+      const [is, says] = expected[i]!;
+      expect(command).toMatch(is);
+      const { code, out, err } = await kelpie(command.split(' ').slice(1));
+      expect(code, err).toBe(0);
+      expect(out).toMatch(says);
+    },
+    300_000,
+  );
 });
 
 describe('a run with an objective of a file', () => {

@@ -42,14 +42,24 @@ describe('the packed package in an empty project', () => {
     expect(project.run(process.execPath, ['example.mjs'])).toMatch(/^0\.31326168751822286\n1\nFloat64Array\(4\) \[/);
   });
 
-  it('is typed: the example compiles, an option of another name does not', () => {
-    const check = (text: string) => {
-      project.write('app/typed.ts', `declare const console: { log(...values: unknown[]): void };\n${text}`);
-      const flags = ['--noEmit', '--strict', '--target', 'es2022', '--module', 'nodenext', '--skipLibCheck', 'false'];
-      return project.run(process.execPath, [tsc, ...flags, 'typed.ts']);
-    };
-    expect(check(example)).toBe('');
-    expect(() => check(example.replace('beta:', 'betta:'))).toThrow(/Command failed/);
+  it('is typed: the example compiles; a wrong option and a divergence that is no link do not', () => {
+    const wrong = [
+      'betta is no option',
+      'dpo.resolveOptions({ betta: 1 });',
+      'its partition term does not cancel',
+      'fDpoThrough(pearsonChi2);',
+      'its partition term does not cancel',
+      'fDpoThrough(totalVariation);',
+      'not a divergence of f-DPO',
+      "fDpo.resolveOptions({ divergence: 'pearson-chi2' });",
+    ].map((line, i) => (i % 2 === 0 ? `// @ts-expect-error ${line}` : line));
+    const head = [
+      "import { fDpo, fDpoThrough, jensenShannon, pearsonChi2, totalVariation } from '@kelpie/objectives';",
+      'declare const console: { log(...values: unknown[]): void };',
+    ];
+    project.write('app/typed.ts', [...head, example, 'fDpoThrough(jensenShannon);', ...wrong].join('\n'));
+    const flags = ['--noEmit', '--strict', '--target', 'es2022', '--module', 'nodenext', '--skipLibCheck', 'false'];
+    expect(project.run(process.execPath, [tsc, ...flags, 'typed.ts'])).toBe('');
   });
 
   it('has each of its entries', () => {
