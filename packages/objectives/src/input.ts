@@ -74,6 +74,8 @@ export interface RowTable {
   readonly ranks: Int32Array;
   /** 1 on a completion that the policy did not draw, a demonstration or an offline one; 0 on the policy's own. */
   readonly external: Uint8Array;
+  /** Of a pair, on both its rows: by how much the reward of chosen is to lie above that of rejected. */
+  readonly margins: Float64Array;
   /** log of an unnormalised target probability of the completion, in nats. NaN: none is known. */
   readonly targetLogScores: Float64Array;
 }
@@ -316,6 +318,7 @@ const rowRules: { readonly [Name in RowField]?: RowRule } = {
     expected: 'a finite number, or NaN where a completion is not judged',
     holds: (value) => Math.abs(value) !== Number.POSITIVE_INFINITY,
   },
+  margins: { code: 'non-finite-score', expected: 'a finite number', holds: Number.isFinite },
   densityRatios: { code: 'negative-weight', expected: 'a number from 0', holds: (value) => value >= 0 },
   targetLogScores: {
     code: 'non-finite-score',

@@ -49,7 +49,8 @@ export function entropyMetric(input: Grid & { readonly policy: Scores }): Metric
   return entropy ? { entropy: { sum: total(rowSums(input, entropy)), count: total(rowLengths(input)) } } : {};
 }
 
-function sideMean(perRow: Float64Array, side: 0 | 1): Mean {
+/** Mean of a number per row over the chosen side, 0, or the rejected one, 1. */
+export function sideMean(perRow: Float64Array, side: 0 | 1): Mean {
   const values = perRow.filter((_, row) => row % 2 === side);
   return { sum: total(values), count: values.length };
 }

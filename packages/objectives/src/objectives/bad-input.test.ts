@@ -61,6 +61,7 @@ const rowFields: Readonly<Record<RowField, { readonly bad: number; readonly expe
   rewards: { bad: Number.POSITIVE_INFINITY, expected: 'a finite number, or NaN where a completion is not judged' },
   densityRatios: { bad: -1, expected: 'a number from 0' },
   ranks: undefined,
+  margins: { bad: Number.NaN, expected: 'a finite number' },
   external: { bad: 2, expected: '0 or 1' },
   targetLogScores: { bad: Number.POSITIVE_INFINITY, expected: 'a number below Infinity, or NaN where none is known' },
 };

@@ -53,6 +53,7 @@ export * from './orpo.js';
 export * from './plackett-luce.js';
 export * from './ppo.js';
 export * from './reinforce.js';
+export * from './reward-model.js';
 export * from './rl-plus.js';
 export * from './rloo.js';
 export * from './robust-dpo.js';

@@ -53,6 +53,7 @@ export function randomInput(
       densityRatios: draw((next) => 4 * next(), rows),
       ranks: Int32Array.from({ length: rows }, (_, row) => (2 * row) % 3),
       external: Uint8Array.from({ length: rows }, (_, row) => (row % 3 < 2 ? 1 : 0)),
+      margins: draw(signed, rows),
       targetLogScores: draw((next) => -4 * next(), rows),
     },
     perToken: {
