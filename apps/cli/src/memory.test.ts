@@ -68,7 +68,7 @@ describe.skipIf(!built || !existsSync(join(shared, 'models')))(`... of real mode
     const sizes = { hidden_size: 512, intermediate_size: 1408, num_hidden_layers: 8, num_attention_heads: 8 };
     const rest = { max_position_embeddings: 512, rms_norm_eps: 1e-5, tie_word_embeddings: true };
     writeFileSync(config, JSON.stringify({ model_type: 'llama', vocab_size: 32064, ...sizes, ...rest }));
-    return ['--init', config, '--tokenizer', join(shared, 'tokenizers/phi-3-mini')];
+    return ['--init', config, '--tokenizer', join(shared, 'tokenizers/phi-3-mini'), '--sample-tokens', '8'];
   };
   it.each([
     ['small batches', () => ['dpo', ...tiny, ...harmless(), '--batch-size', '4', '--max-length', '256']],
@@ -78,5 +78,5 @@ describe.skipIf(!built || !existsSync(join(shared, 'models')))(`... of real mode
     ['texts', () => ['sft', ...stories, ...texts(), '--batch-size', '8']],
     ['42 million parameters', () => ['dpo', ...large(), ...pairs(), '--batch-size', '8', '--max-steps', '2']],
     ['42 million, texts', () => ['sft', ...large(), ...texts(), '--batch-size', '4', '--max-steps', '2']],
-  ])('%s', (_, argv) => within25(argv()));
+  ])('%s', { timeout: 600_000 }, (_, argv) => within25(argv()));
 });
