@@ -1,8 +1,10 @@
+import type { Value } from '@kelpie/onnx';
 import type { Model } from './architecture.js';
 import { Cache, type KeysAndValues, type Stretch } from './decode/cache.js';
-import { Chooser } from './decode/choose.js';
+import { type Choice, Chooser } from './decode/choose.js';
 import { KelpieError } from './errors.js';
 import { layOut } from './layout.js';
+import type { ModelBuilder } from './model-builder.js';
 import type { FloatArray } from './parameters.js';
 import type { Passes, Variant } from './passes.js';
 import { uniforms } from './random.js';
@@ -129,7 +131,7 @@ class Decoder {
       this.#active.push(row);
     });
     for (const prompt of this.#prompts.keys()) if (prompt !== this.#waiting[0]?.prompt) this.#prompts.delete(prompt);
-    await this.#choose(from, hidden);
+    this.#take(from, await this.#choose(hidden, this.#draw(rows)));
   }
 
   /** One token more for every row in progress. */
@@ -141,29 +143,37 @@ class Decoder {
     this.#cache.fit(Math.max(...lengths) + 1, rows.length);
     // Where the angles of all earlier tokens change with the sequence's length, nothing cached is of use.
     const turned = rows.flatMap(({ ids }, i) => (classOf(ids.length) === classOf(ids.length - 1) ? [] : [i]));
-    const hidden = turned.length < rows.length ? await this.#step(lengths) : undefined;
-    if (turned.length === 0) return this.#choose(0, hidden!);
-
+    if (turned.length === 0) {
+      const drawn = this.#draw(rows);
+      const { hidden, choice } = await this.#step(lengths, drawn);
+      return this.#take(0, choice ?? (await this.#choose(hidden, drawn)));
+    }
     const width = this.#model.dimensions.hiddenSize;
-    const all = allocate(this.#passes.dtype, rows.length * width);
-    if (hidden !== undefined) all.set(hidden);
+    const hidden = allocate(this.#passes.dtype, rows.length * width);
+    if (turned.length < rows.length) hidden.set((await this.#step(lengths)).hidden);
     const filled = await this.#fill(turned.map((i) => rows[i]!.ids));
     turned.forEach((slot, i) => {
       this.#cache.place(slot, filled[i]!.present, filled[i]!.stretch);
-      all.set(filled[i]!.hidden, slot * width);
+      hidden.set(filled[i]!.hidden, slot * width);
     });
-    return this.#choose(0, all);
+    return this.#take(0, await this.#choose(hidden, this.#draw(rows)));
   }
 
-  /** The newest id of each row goes in, its keys and values join the cache, the hidden states [rows, hidden] come out. */
-  async #step(lengths: readonly number[]): Promise<FloatArray> {
+  /**
+   * The newest id of each row goes in, its keys and values join the cache, the hidden states [rows, hidden] come out, and
+   * what they choose by the numbers drawn, as far as it could be chosen.
+   */
+  async #step(
+    lengths: readonly number[],
+    drawn?: Float64Array,
+  ): Promise<{ hidden: FloatArray; choice: Choice | undefined }> {
     const rows = this.#active;
     const { rotary } = this.#model;
     const classes = rows.map(({ ids }) => rotary?.classOf(ids.length) ?? '');
     const distinct = new Map(classes.map((key, i) => [key, rows[i]!.ids.length]));
     const indexOf = new Map([...distinct.keys()].map((key, i) => [key, i]));
     const { capacity } = this.#cache;
-    const { hidden, present } = await this.#passes.step(this.#variant, {
+    const step = {
       wide: rows.length >= WIDE_FROM,
       ids: rows.map(({ ids }) => ids.at(-1)!),
       angles: lengths.map((length, i) => indexOf.get(classes[i]!)! * capacity + length),
@@ -172,24 +182,37 @@ class Decoder {
       angleRows: capacity,
       capacity,
       cache: this.#cache.view(rows.length),
-    });
+    };
+    const chooser = this.#chooser;
+    const choice = drawn && {
+      kind: chooser.kind,
+      build: (m: ModelBuilder, hidden: Value) => chooser.build(m, hidden),
+      feeds: chooser.feeds(drawn),
+    };
+    const { hidden, present, outputs } = await this.#passes.step(this.#variant, step, choice);
     this.#cache.append(present, lengths);
-    return hidden;
+    return { hidden, choice: choice && chooser.read(outputs) };
   }
 
-  /** Chooses a token for each row from slot `from` on, by its hidden state; who is finished leaves. */
-  async #choose(from: number, hidden: FloatArray): Promise<void> {
-    const rows = this.#active.slice(from);
-    const drawn = Float64Array.from(rows, ({ uniform }) => (this.#chooser.greedy ? 0 : uniform()));
-    const { ids, logprobs } = await this.#chooser.choose(hidden, drawn, rows.length >= WIDE_FROM, (session, given) =>
+  /** A number for each row. */
+  #draw(rows: readonly Row[]): Float64Array {
+    return Float64Array.from(rows, ({ uniform }) => (this.#chooser.greedy ? 0 : uniform()));
+  }
+
+  #choose(hidden: FloatArray, drawn: Float64Array): Promise<Choice> {
+    return this.#chooser.choose(hidden, drawn, drawn.length >= WIDE_FROM, (session, given) =>
       this.#passes.feeds(session, this.#variant.weights, given),
     );
-    const stays = rows.map((row, i) => this.#take(row, ids[i]!, logprobs[i]!));
-    for (let i = rows.length - 1; i >= 0; i--) if (!stays[i]) this.#leave(from + i);
+  }
+
+  /** A token for each row from slot `from` on; who is finished leaves. */
+  #take(from: number, { ids, logprobs }: Choice): void {
+    const stays = ids.map((id, i) => this.#append(this.#active[from + i]!, id, logprobs[i]!));
+    for (let i = ids.length - 1; i >= 0; i--) if (!stays[i]) this.#leave(from + i);
   }
 
   /** Whether the row goes on. */
-  #take(row: Row, id: number, logprob: number): boolean {
+  #append(row: Row, id: number, logprob: number): boolean {
     const { prompt, completion, ids, logprobs } = row;
     if (!Number.isFinite(logprob)) {
       throw new KelpieError('the logits are not finite: the weights are damaged, or training diverged', {

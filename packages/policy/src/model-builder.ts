@@ -153,6 +153,24 @@ export class ModelBuilder {
     return g.reshape(y, [...x.shape.slice(0, -1), w.shape[0]!]);
   }
 
+  /**
+   * down(activation(gate(x)) * up(x)). Many rows (see `Mode`) stay [features, rows] between the products, where nothing
+   * is added to these.
+   */
+  gatedMlp(x: Value, modules: { gate: string; up: string; down: string }, activation: Activation): Value {
+    const { g } = this;
+    const { gate, up, down } = modules;
+    const plain = Object.values(modules).every((name) => !this.hasParameter(`${name}.bias`) && !this.#lora.has(name));
+    if (this.mode.kind === 'sequence' || !this.mode.wide || !plain) {
+      const gated = g.mul(this.activation(this.linear(x, gate), activation), this.linear(x, up));
+      return this.linear(gated, down);
+    }
+    const flat = g.flatten2d(x);
+    const times = (name: string) => g.matmul(this.parameter(`${name}.weight`), flat, { transB: true });
+    const gated = g.mul(this.activation(times(gate), activation), times(up));
+    return g.reshape(g.transpose(g.matmul(this.parameter(`${down}.weight`), gated), [1, 0]), x.shape);
+  }
+
   #lowRank(x: Value, module: string, { rank, scaling }: LoraModule, inFeatures: Dim, outFeatures: Dim): Value {
     const { g } = this;
     const a = g.input(loraA(module), g.dtype, [rank, inFeatures]);
@@ -225,29 +243,34 @@ export class ModelBuilder {
     const { g, rows, tokens } = this;
     const { heads, kvHeads, headDim } = options;
     const group = heads / kvHeads;
+    const layer = this.cache.length;
+    this.cache.push({ keys: `keys/${layer}`, values: `values/${layer}`, kvHeads, headDim });
+    if (this.mode.kind === 'step') {
+      // With one token a row, heads are apart as they stand.
+      const apart = (x: Value, group: number) => g.reshape(x, [rows, kvHeads, group, headDim]);
+      const [q, k, v] = [apart(options.q, group), apart(options.k, 1), apart(options.v, 1)];
+      return g.reshape(this.#attendCache(q, k, v, layer, options), [rows, tokens, heads * headDim]);
+    }
     const q = g.reshape(g.transpose(g.reshape(options.q, [rows, tokens, kvHeads, group, headDim]), [0, 2, 3, 1, 4]), [
       rows,
       kvHeads,
       product([group, tokens]),
       headDim,
     ]);
-    const split = (x: Value) => g.transpose(g.reshape(x, [rows, tokens, kvHeads, headDim]), [0, 2, 1, 3]);
-    const k = split(options.k);
-    const v = split(options.v);
-    const layer = this.cache.length;
-    this.cache.push({ keys: `keys/${layer}`, values: `values/${layer}`, kvHeads, headDim });
-    const mixed =
-      this.mode.kind === 'step' ? this.#attendCache(q, k, v, layer, options) : this.#attendRow(q, k, v, layer, options);
+    // The outputs of a prefill by their own names: an Identity would copy them.
+    const split = (x: Value, name: string) => {
+      const names = this.mode.kind === 'sequence' && this.mode.present ? { names: [`present/${name}/${layer}`] } : {};
+      const wide = g.reshape(x, [rows, tokens, kvHeads, headDim]);
+      return g.emit('Transpose', [wide], { perm: [0, 2, 1, 3] }, names)[0]!;
+    };
+    const mixed = this.#attendRow(q, split(options.k, 'keys'), split(options.v, 'values'), options);
     const apart = g.transpose(g.reshape(mixed, [rows, kvHeads, group, tokens, headDim]), [0, 3, 1, 2, 4]);
     return g.reshape(apart, [rows, tokens, heads * headDim]);
   }
 
-  #attendRow(q: Value, k: Value, v: Value, layer: number, { heads, scale }: AttentionOptions): Value {
+  #attendRow(q: Value, k: Value, v: Value, { heads, scale }: AttentionOptions): Value {
     const { g, rows, tokens } = this;
-    if (this.mode.kind === 'sequence' && this.mode.present) {
-      g.output(`present/keys/${layer}`, k);
-      g.output(`present/values/${layer}`, v);
-    }
+    if (this.mode.kind === 'sequence' && this.mode.present) for (const x of [k, v]) g.output(x.name, x);
     const probabilities = g.recomputed(() => {
       const scores = g.matmul(q, k, { transB: true, alpha: scale });
       // [rows, kvHeads, group * tokens, tokens] is [rows, heads, tokens, tokens] in the same order.

@@ -1,4 +1,4 @@
-import { cut, differentiate, type Graph, type Halves } from '@kelpie/onnx';
+import { cut, differentiate, type Graph, type Halves, type Value } from '@kelpie/onnx';
 import type { Model } from './architecture.js';
 import type { KeysAndValues } from './decode/cache.js';
 import { normGraph } from './dora.js';
@@ -40,6 +40,14 @@ export interface DecodingStep {
   readonly capacity: number;
   /** Per layer [rows, kvHeads, capacity, headDim]. */
   readonly cache: readonly KeysAndValues[];
+}
+
+/** What a decoding step does with its hidden states [rows, hidden]. */
+export interface StepChoice {
+  /** The graph is named by it. */
+  readonly kind: string;
+  build(m: ModelBuilder, hidden: Value): void;
+  readonly feeds: Iterable<readonly [string, Tensor]>;
 }
 
 export interface PassesOptions {
@@ -283,17 +291,24 @@ export class Passes {
     return floats(logits!);
   }
 
-  /** One token a row over the cache: hidden states [rows, hidden] and each layer's new keys and values [rows, kvHeads, 1, headDim]. */
+  /**
+   * One token a row over the cache: hidden states [rows, hidden] and each layer's new keys and values [rows, kvHeads, 1,
+   * headDim]. What is chosen by the hidden states is chosen in the same run: two sessions' threads would wait in each
+   * other's way.
+   */
   async step(
     { weights, adapter }: Variant,
     step: DecodingStep,
-  ): Promise<{ hidden: FloatArray; present: readonly KeysAndValues[] }> {
+    choice?: StepChoice,
+  ): Promise<{ hidden: FloatArray; present: readonly KeysAndValues[]; outputs: Readonly<Record<string, Tensor>> }> {
     const { kvHeads, headDim } = this.#options.model.dimensions;
     const rows = step.ids.length;
-    const session = await this.sessions.get(
-      `step/${adapter}/${step.wide}`,
-      () => this.#body({ kind: 'step', wide: step.wide }, adapter).graph,
-    );
+    const session = await this.sessions.get(`step/${adapter}/${step.wide}/${choice?.kind}`, () => {
+      const m = this.#builder({ kind: 'step', wide: step.wide }, adapter, 'step');
+      const hidden = m.g.output('hidden', m.g.reshape(this.#options.model.body(m), ['rows', this.#width]));
+      choice?.build(m, hidden);
+      return m.g.build();
+    });
     const column = (values: readonly number[]) => new Tensor('int64', BigInt64Array.from(values, BigInt), [rows, 1]);
     const feeds = new Map<string, Tensor>([
       ['ids', column(step.ids)],
@@ -302,13 +317,14 @@ export class Passes {
       ['lengths', new Tensor('int32', Int32Array.from(step.lengths), [rows])],
       ['slots', slots(step.capacity)],
       ...this.#rotaryFeeds(step.angleLengths, step.angleRows),
+      ...(choice?.feeds ?? []),
     ]);
     step.cache.forEach(({ keys, values }, i) => {
       feeds.set(`keys/${i}`, floatTensor(keys, [rows, kvHeads, step.capacity, headDim]));
       feeds.set(`values/${i}`, floatTensor(values, [rows, kvHeads, step.capacity, headDim]));
     });
     const outputs = await session.run(this.feeds(session, weights, feeds));
-    return { hidden: floats(outputs.hidden!), present: this.#present(outputs, 'new') };
+    return { hidden: floats(outputs.hidden!), present: this.#present(outputs, 'new'), outputs };
   }
 
   #present(outputs: Readonly<Record<string, Tensor>>, prefix: string): KeysAndValues[] {

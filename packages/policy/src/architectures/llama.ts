@@ -50,9 +50,8 @@ function llamaModel(config: LlamaConfig, std: number): Model {
           const mixed = m.attention({ q, k, v, heads, kvHeads, headDim, scale: headDim ** -0.5 });
           const middle = m.g.add(x, m.linear(mixed, `${layer}.self_attn.o_proj`));
           const inner = m.rmsNorm(middle, `${layer}.post_attention_layernorm`, config.rmsNormEps);
-          const gate = m.activation(m.linear(inner, `${layer}.mlp.gate_proj`), config.activation);
-          const gated = m.g.mul(gate, m.linear(inner, `${layer}.mlp.up_proj`));
-          return m.g.add(middle, m.linear(gated, `${layer}.mlp.down_proj`));
+          const mlp = { gate: `${layer}.mlp.gate_proj`, up: `${layer}.mlp.up_proj`, down: `${layer}.mlp.down_proj` };
+          return m.g.add(middle, m.gatedMlp(inner, mlp, config.activation));
         });
       }
       return m.rmsNorm(x, 'model.norm', config.rmsNormEps);

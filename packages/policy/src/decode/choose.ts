@@ -1,4 +1,4 @@
-import type { Builder, Graph, Value } from '@kelpie/onnx';
+import type { Builder, Value } from '@kelpie/onnx';
 import type { Model } from '../architecture.js';
 import { ModelBuilder } from '../model-builder.js';
 import type { FloatArray } from '../parameters.js';
@@ -15,11 +15,10 @@ export interface Choice {
   readonly logprobs: Float64Array;
 }
 
+type Head = Pick<Model, 'head' | 'parameters' | 'dimensions'>;
+
 /** What of a truncation is in force: each has its own graph, its numbers come in. */
-interface ChooseGraphOptions {
-  readonly model: Pick<Model, 'head' | 'parameters' | 'dimensions'>;
-  readonly dtype: Arithmetic;
-  readonly wide: boolean;
+interface Flags {
   readonly greedy: boolean;
   readonly tempered: boolean;
   readonly topK: boolean;
@@ -36,13 +35,14 @@ const FIRST_CANDIDATES = 512;
  */
 export class Chooser {
   readonly #sessions: Sessions;
-  readonly #model: ChooseGraphOptions['model'];
+  readonly #model: Head;
   readonly #dtype: Arithmetic;
   readonly #truncation: Required<Truncation>;
+  readonly #flags: Flags;
   #candidates: number;
 
   constructor(
-    { sessions, model, dtype }: { sessions: Sessions; model: ChooseGraphOptions['model']; dtype: Arithmetic },
+    { sessions, model, dtype }: { sessions: Sessions; model: Head; dtype: Arithmetic },
     { temperature = 1, topK = 0, topP = 1, minP = 0 }: Truncation,
   ) {
     this.#sessions = sessions;
@@ -51,16 +51,72 @@ export class Chooser {
     const { vocabularySize } = model.dimensions;
     this.#truncation = { temperature, topK: topK < vocabularySize ? topK : 0, topP, minP };
     const { topK: k } = this.#truncation;
+    const greedy = temperature === 0;
+    this.#flags = {
+      greedy,
+      tempered: !greedy && temperature !== 1,
+      topK: !greedy && k > 0,
+      topP: !greedy && topP < 1,
+      minP: !greedy && minP > 0,
+    };
     this.#candidates = k > 0 ? k : Math.min(vocabularySize, FIRST_CANDIDATES);
   }
 
   get greedy(): boolean {
-    return this.#truncation.temperature === 0;
+    return this.#flags.greedy;
+  }
+
+  /** The kind of choice: its graph is named by it. */
+  get kind(): string {
+    return Object.values(this.#flags).join();
   }
 
   /**
+   * Declares the choice behind `hidden` [rows, hidden]: outputs `id` int64 [rows, 1] and `logprob` float64 [rows, 1]; of a
+   * draw with top-p also `held` float64 [rows, 1], the share of the mass that the sorted candidates hold.
+   */
+  build(m: ModelBuilder, hidden: Value): void {
+    const { g } = m;
+    const logits = this.#model.head(m, hidden);
+    // A wide head gives this one: two transpositions that cancel.
+    const columns = turn(g, logits);
+    const { id, logprob } = this.#flags.greedy ? largest(g, logits) : drawn(g, logits, columns, this.#flags);
+    // ONNX Runtime's exponential takes NaN for a very small number. A sum less itself is 0, or NaN if a term is not finite.
+    const sum = turn(g, g.sum(columns, [0]));
+    g.output('id', id);
+    g.output('logprob', g.add(g.cast(logprob, 'float64'), g.cast(g.sub(sum, sum), 'float64')));
+  }
+
+  /** @param uniforms [rows], in [0, 1); not looked at when greedy. */
+  feeds(uniforms: Float64Array): [string, Tensor][] {
+    const { temperature, topK, topP, minP } = this.#truncation;
+    const scalar = (x: number) => floatTensor(allocate(this.#dtype, 1).fill(x), []);
+    const count = (n: number) => new Tensor('int64', BigInt64Array.of(BigInt(n)), [1]);
+    return [
+      ['uniforms', new Tensor('float64', uniforms, [uniforms.length, 1])],
+      ['inverseTemperature', scalar(1 / temperature)],
+      ['topKPlace', count(topK - 1)],
+      ['topP', new Tensor('float64', Float64Array.of(topP), [])],
+      ['minP', scalar(minP)],
+      ['candidates', count(this.#candidates)],
+    ];
+  }
+
+  /** What was chosen; undefined where top-p needs more candidates than were sorted, which the next feeds ask for. */
+  read({ id, logprob, held }: Readonly<Record<string, Tensor>>): Choice | undefined {
+    const { vocabularySize } = this.#model.dimensions;
+    const short = held !== undefined && floats(held).some((mass) => mass < this.#truncation.topP);
+    if (short && this.#candidates < vocabularySize) {
+      this.#candidates = Math.min(vocabularySize, 8 * this.#candidates);
+      return undefined;
+    }
+    return { ids: Array.from(id!.data as BigInt64Array, Number), logprobs: Float64Array.from(floats(logprob!)) };
+  }
+
+  /**
+   * A choice by itself.
+   *
    * @param hidden [rows, hidden]
-   * @param uniforms [rows], in [0, 1); not looked at when greedy.
    * @param wide many rows (see `Mode`).
    * @param feedsOf completes feeds with the head's weights.
    */
@@ -70,70 +126,20 @@ export class Chooser {
     wide: boolean,
     feedsOf: (session: Session, given: Iterable<readonly [string, Tensor]>) => ReadonlyMap<string, Tensor>,
   ): Promise<Choice> {
-    const { vocabularySize, hiddenSize } = this.#model.dimensions;
-    const { temperature, topK, topP, minP } = this.#truncation;
-    const rows = uniforms.length;
-    const session = await this.#session(wide);
-    const scalar = (x: number) => floatTensor(allocate(this.#dtype, 1).fill(x), []);
-    const count = (n: number) => new Tensor('int64', BigInt64Array.of(BigInt(n)), [1]);
-    const given: (readonly [string, Tensor])[] = [
-      ['hidden', floatTensor(hidden, [rows, hiddenSize])],
-      ['uniforms', new Tensor('float64', uniforms, [rows, 1])],
-      ['inverseTemperature', scalar(1 / temperature)],
-      ['topKPlace', count(topK - 1)],
-      ['topP', new Tensor('float64', Float64Array.of(topP), [])],
-      ['minP', scalar(minP)],
-    ];
+    const width = this.#model.dimensions.hiddenSize;
+    const session = await this.#sessions.get(`choose/${this.kind}/${wide}`, () => {
+      const mode = { kind: 'step', wide } as const;
+      const m = new ModelBuilder({ parameters: this.#model.parameters, mode, dtype: this.#dtype, name: 'choose' });
+      this.build(m, m.g.input('hidden', this.#dtype, ['rows', width]));
+      return m.g.build();
+    });
+    const states = floatTensor(hidden, [uniforms.length, width]);
     for (;;) {
-      const feeds = feedsOf(session, [...given, ['candidates', count(this.#candidates)]]);
-      const { id, logprob, held } = await session.run(feeds);
-      const short = held !== undefined && floats(held).some((mass) => mass < topP);
-      if (short && this.#candidates < vocabularySize) {
-        this.#candidates = Math.min(vocabularySize, 8 * this.#candidates);
-        continue;
-      }
-      return {
-        ids: Array.from(id!.data as BigInt64Array, Number),
-        logprobs: Float64Array.from(floats(logprob!)),
-      };
+      const outputs = await session.run(feedsOf(session, [['hidden', states], ...this.feeds(uniforms)]));
+      const choice = this.read(outputs);
+      if (choice !== undefined) return choice;
     }
   }
-
-  #session(wide: boolean): Promise<Session> {
-    const { temperature, topK, topP, minP } = this.#truncation;
-    const options = {
-      model: this.#model,
-      dtype: this.#dtype,
-      wide,
-      greedy: this.greedy,
-      tempered: !this.greedy && temperature !== 1,
-      topK: !this.greedy && topK > 0,
-      topP: !this.greedy && topP < 1,
-      minP: !this.greedy && minP > 0,
-    };
-    const { model, dtype, ...flags } = options;
-    return this.#sessions.get(`choose/${Object.values(flags).join()}`, () => chooseGraph(options));
-  }
-}
-
-/**
- * hidden [rows, hidden] -> `id` int64 [rows, 1] and its `logprob` float64 [rows, 1]. Of a draw with top-p also `held`
- * float64 [rows, 1]: the share of the mass that the sorted candidates hold; where it is below p, more must be sorted.
- */
-function chooseGraph(options: ChooseGraphOptions): Graph {
-  const { model, dtype, wide, greedy } = options;
-  const mode = { kind: 'step', wide } as const;
-  const m = new ModelBuilder({ parameters: model.parameters, mode, dtype, name: 'choose' });
-  const { g } = m;
-  const logits = model.head(m, g.input('hidden', dtype, ['rows', model.dimensions.hiddenSize]));
-  // A wide head gives this one: two transpositions that cancel.
-  const columns = turn(g, logits);
-  const { id, logprob } = greedy ? largest(g, logits) : drawn(g, logits, columns, options);
-  // ONNX Runtime's exponential takes NaN for a very small number. A sum less itself is 0, or NaN if a term is not finite.
-  const sum = turn(g, g.sum(columns, [0]));
-  g.output('id', id);
-  g.output('logprob', g.add(g.cast(logprob, 'float64'), g.cast(g.sub(sum, sum), 'float64')));
-  return g.build();
 }
 
 function largest(g: Builder, logits: Value): { id: Value; logprob: Value } {
@@ -149,7 +155,7 @@ function drawn(
   g: Builder,
   logits: Value,
   columns: Value,
-  { tempered, topK, topP, minP }: ChooseGraphOptions,
+  { tempered, topK, topP, minP }: Flags,
 ): { id: Value; logprob: Value } {
   const heat = tempered ? g.input('inverseTemperature', g.dtype, []) : undefined;
   const weigh = (below: Value) => g.exp(heat === undefined ? below : g.mul(below, heat));
@@ -189,7 +195,7 @@ function sortedThreshold(
     top,
     weigh,
   }: { logits: Value; columns: Value; all: Value; top: Value; weigh: (below: Value) => Value },
-  { topK, topP }: Pick<ChooseGraphOptions, 'topK' | 'topP'>,
+  { topK, topP }: Pick<Flags, 'topK' | 'topP'>,
 ): Value {
   const count = g.input('candidates', 'int64', [1]);
   const sorted = g.emit('TopK', [logits, count], { axis: 1, sorted: 1 }, { outputs: 2 })[0]!;
