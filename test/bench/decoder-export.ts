@@ -6,7 +6,7 @@ import { configOf, type Shape } from './shape.js';
 /**
  * A Llama as the usual exports for ONNX Runtime have it, in the folder that transformers.js opens: one graph for prompt
  * and steps, `GroupQueryAttention` over past keys and values, which go out as present ones, weights as constants that
- * ONNX Runtime packs once. The weights are random: for speed alone.
+ * ONNX Runtime packs once. transformers.js goes by the name `batch_size`. The weights are random: for speed alone.
  */
 export function writeDecoderExport(folder: string, shape: Shape): void {
   mkdirSync(join(folder, 'onnx'), { recursive: true });
@@ -24,10 +24,10 @@ function decoderGraph(shape: Shape): Graph {
   const { intermediate_size: ffn, rms_norm_eps: epsilon, rope_theta: theta } = configOf(shape);
   const headDim = hidden / heads;
   const inputs: ValueInfo[] = [
-    { name: 'input_ids', dtype: 'int64', shape: ['batch', 'tokens'] },
-    { name: 'attention_mask', dtype: 'int64', shape: ['batch', 'total'] },
+    { name: 'input_ids', dtype: 'int64', shape: ['batch_size', 'tokens'] },
+    { name: 'attention_mask', dtype: 'int64', shape: ['batch_size', 'total'] },
   ];
-  const outputs: ValueInfo[] = [{ name: 'logits', dtype: 'float32', shape: ['batch', 'tokens', vocabulary] }];
+  const outputs: ValueInfo[] = [{ name: 'logits', dtype: 'float32', shape: ['batch_size', 'tokens', vocabulary] }];
   const nodes: Node[] = [];
   const initializers: Tensor[] = [];
   const weight = (name: string, dims: readonly number[], data = noise(dims.reduce((a, b) => a * b, 1))): string => {
@@ -66,9 +66,13 @@ function decoderGraph(shape: Shape): Graph {
   let x = emit('Gather', [embedding, 'input_ids']);
   for (let i = 0; i < layers; i++) {
     const past = ['key', 'value'].map((what) => {
-      const dims = ['batch', kvHeads, `past`, headDim];
+      const dims = ['batch_size', kvHeads, 'past', headDim];
       inputs.push({ name: `past_key_values.${i}.${what}`, dtype: 'float32', shape: dims });
-      outputs.push({ name: `present.${i}.${what}`, dtype: 'float32', shape: ['batch', kvHeads, 'total', headDim] });
+      outputs.push({
+        name: `present.${i}.${what}`,
+        dtype: 'float32',
+        shape: ['batch_size', kvHeads, 'total', headDim],
+      });
       return `past_key_values.${i}.${what}`;
     });
     const normed = norm(x, `norm${i}`);

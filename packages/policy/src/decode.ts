@@ -92,7 +92,8 @@ class Decoder {
     );
     this.#waiting = this.#all.filter(({ ids }) => maxNewTokens > 0 && ids.length < this.#longest);
     this.#budget = Math.min(rows, this.#waiting.length);
-    this.#cache = new Cache(model.dimensions, passes.dtype, this.#budget);
+    const longest = this.#waiting.reduce((n, { ids }) => Math.max(n, ids.length), 0) + maxNewTokens;
+    this.#cache = new Cache(model.dimensions, passes.dtype, this.#budget, longest);
   }
 
   async run(): Promise<Completion[]> {

@@ -16,7 +16,7 @@ export interface Stretch {
   readonly length: number;
 }
 
-const STEP = 64;
+const STEP = 32;
 
 /**
  * Keys and values of the rows in progress, a slot each: per layer [slots, kvHeads, capacity, headDim], in JavaScript
@@ -26,13 +26,18 @@ export class Cache {
   readonly #dimensions: Dimensions;
   readonly #dtype: Arithmetic;
   readonly #slots: number;
+  readonly #longest: number;
   #layers: KeysAndValues[] = [];
   #capacity = 0;
+  /** Capacity that the memory has room for. */
+  #allocated = 0;
 
-  constructor(dimensions: Dimensions, dtype: Arithmetic, slots: number) {
+  /** @param longest row that will ever be. */
+  constructor(dimensions: Dimensions, dtype: Arithmetic, slots: number, longest: number) {
     this.#dimensions = dimensions;
     this.#dtype = dtype;
     this.#slots = slots;
+    this.#longest = longest;
   }
 
   /** Tokens that a slot holds. */
@@ -40,23 +45,32 @@ export class Cache {
     return this.#capacity;
   }
 
-  /** Makes room for `length` tokens a row, in steps, and gives room back when most of it is unused. Keeps `rows` slots. */
+  /**
+   * Makes room for `length` tokens a row, in steps, and closes up when most of it is unused: what is behind a row's end is
+   * read in every step. Keeps `rows` slots.
+   */
   fit(length: number, rows: number): void {
-    const wanted = Math.ceil(length / STEP) * STEP;
+    const wanted = roundUp(length);
     if (wanted <= this.#capacity && 2 * wanted >= this.#capacity) return;
     const { layers, kvHeads, headDim } = this.#dimensions;
-    const [from, to] = [this.#capacity * headDim, wanted * headDim];
-    const size = this.#slots * kvHeads * to;
-    const resized = (old: FloatArray | undefined): FloatArray => {
-      const data = allocate(this.#dtype, size);
-      if (old === undefined) return data;
-      for (let i = 0; i < rows * kvHeads; i++) data.set(old.subarray(i * from, i * from + Math.min(from, to)), i * to);
-      return data;
-    };
-    this.#layers = Array.from({ length: layers }, (_, l) => ({
-      keys: resized(this.#layers[l]?.keys),
-      values: resized(this.#layers[l]?.values),
-    }));
+    const [from, to, blocks] = [this.#capacity * headDim, wanted * headDim, rows * kvHeads];
+    if (wanted <= this.#allocated) {
+      for (const { keys, values } of this.#layers)
+        for (const data of [keys, values]) spread(data, { from, to, blocks });
+    } else {
+      // Memory that is never touched costs nothing.
+      this.#allocated = Math.max(wanted, Math.min(2 * wanted, roundUp(this.#longest)));
+      const size = this.#slots * kvHeads * this.#allocated * headDim;
+      const larger = (old?: FloatArray): FloatArray => {
+        const data = allocate(this.#dtype, size);
+        for (let i = 0; i < blocks; i++) data.set(old!.subarray(i * from, (i + 1) * from), i * to);
+        return data;
+      };
+      this.#layers = Array.from({ length: layers }, (_, l) => ({
+        keys: larger(this.#layers[l]?.keys),
+        values: larger(this.#layers[l]?.values),
+      }));
+    }
     this.#capacity = wanted;
   }
 
@@ -109,4 +123,14 @@ export class Cache {
     const { kvHeads, headDim } = this.#dimensions;
     return kvHeads * this.#capacity * headDim;
   }
+}
+
+const roundUp = (length: number): number => Math.ceil(length / STEP) * STEP;
+
+/** Blocks of `from` numbers each to where blocks of `to` numbers begin, within the same memory. */
+function spread(data: FloatArray, { from, to, blocks }: { from: number; to: number; blocks: number }): void {
+  const length = Math.min(from, to);
+  const move = (i: number) => data.copyWithin(i * to, i * from, i * from + length);
+  if (to > from) for (let i = blocks - 1; i > 0; i--) move(i);
+  else for (let i = 1; i < blocks; i++) move(i);
 }
