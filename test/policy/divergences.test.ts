@@ -317,13 +317,13 @@ describe('names', () => {
   });
 
   test('are those of the objectives, which know what reads a reference', () => {
-    for (const name of scoreNames.filter((name) => name !== 'values')) {
+    for (const name of scoreNames) {
       expect(scoreOf(name).needsReference, name).toBe(isDivergence(name));
     }
     for (const family of scoreFamilies) {
       expect(scoreOf(`${family}(0.5)`).needsReference).toBe(isDivergence(`${family}(0.5)`));
     }
-    expectTypeOf<ScoreName>().toEqualTypeOf<Exclude<ObjectiveScoreName, 'values'>>();
+    expectTypeOf<ScoreName>().toEqualTypeOf<ObjectiveScoreName>();
   });
 
   test('of the types', () => {

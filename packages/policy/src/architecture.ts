@@ -31,6 +31,12 @@ export interface Model {
   readonly linears: readonly LinearModule[];
   /** The matrix of the head [vocabulary, hidden]; for tied models the embedding's name. */
   readonly headWeight: string;
+  /** The matrix of a scalar head [1, hidden], of a model that has one. */
+  readonly scalarHead?: string;
+  /** False: the scalar head stands in place of the language model's. Default true. */
+  readonly languageHead?: boolean;
+  /** Tensors of a checkpoint that this model does without. */
+  readonly leftAside?: readonly string[];
   readonly rotary?: Rotary;
   /** Hidden states [rows, tokens, hidden] after the final norm. */
   body(m: ModelBuilder): Value;

@@ -1,6 +1,6 @@
 import type { Model } from './architecture.js';
 import { KelpieError } from './errors.js';
-import { scoreOf } from './score.js';
+import { isScalar } from './score.js';
 import type { TokenTree } from './tree.js';
 import type { SampleRequest, ScoreRequest } from './types.js';
 
@@ -12,10 +12,29 @@ export function checkScoring({ trees, scores, temperature = 1 }: ScoreRequest, m
       code: 'scores',
     });
   }
-  for (const name of scores) scoreOf(name);
+  for (const name of scores) {
+    if (isScalar(name)) requireScalarHead(model);
+    else requireLanguageHead(model, `the score \`${name}\``);
+  }
   if (!(temperature > 0))
     throw new KelpieError(`temperature must be above 0, got ${temperature}`, { code: 'temperature' });
   checkTrees(trees, model);
+}
+
+function requireScalarHead({ scalarHead }: Model): void {
+  if (scalarHead !== undefined) return;
+  throw new KelpieError('the score `values` takes a scalar head: open the model with `scalarHead`', {
+    code: 'no-scalar-head',
+    where: { score: 'values' },
+  });
+}
+
+/** @param what asks for the head. */
+export function requireLanguageHead({ languageHead = true }: Model, what: string): void {
+  if (languageHead) return;
+  throw new KelpieError(`${what} takes a language model's head, and this model has a scalar head in its place`, {
+    code: 'no-language-head',
+  });
 }
 
 /**

@@ -1,6 +1,6 @@
 import { availableParallelism } from 'node:os';
 import type { Model } from './architecture.js';
-import { checkSampling, checkScoring, checkTrees } from './checks.js';
+import { checkSampling, checkScoring, checkTrees, requireLanguageHead } from './checks.js';
 import { sample } from './decode.js';
 import { KelpieError, nearestNames } from './errors.js';
 import { layOut } from './layout.js';
@@ -220,6 +220,7 @@ export class Engine implements Policy {
       this.#model.dimensions.contextLength,
     );
     checkSampling(request);
+    requireLanguageHead(this.#model, 'sampling');
     return sample(this.#passes, this.#model, this.#policy, request, options);
   }
 
@@ -340,7 +341,8 @@ function movingOf(opened: OpenedModel, keep: Required<OpenOptions>['keepReferenc
   const { lora, trained, reference, freshAdapter } = opened;
   const adapted = lora.length > 0;
   if (reference !== undefined) {
-    return adapted ? undefined : new Map(trained.map((name) => [name, reference.get(name)!]));
+    const shared = trained.filter((name) => reference.has(name));
+    return adapted ? undefined : new Map(shared.map((name) => [name, reference.get(name)!]));
   }
   if (keep === false || (adapted && freshAdapter && keep !== 'moving')) return undefined;
   return new Map(

@@ -1,18 +1,21 @@
+import { existsSync } from 'node:fs';
 import { copyFile, readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { encodeModel } from '@kelpie/onnx';
 import { openAdapter, saveAdapter } from './adapter-folder.js';
-import type { Architecture, Model } from './architecture.js';
+import { type Architecture, initializerRange, type Model } from './architecture.js';
 import * as all from './architectures/index.js';
 import { KelpieError, nearestNames } from './errors.js';
 import { writeFolderAtomic } from './files/atomic.js';
 import { type RawConfig, readConfig } from './files/config.js';
 import type { PeftConfig } from './files/peft.js';
+import { readSafetensors } from './files/safetensors.js';
 import { writeSafetensors } from './files/safetensors-write.js';
 import { initialLora, loraModules, mergeLora, peftConfigOf } from './lora.js';
 import { loraA, loraB, loraMagnitude, loraNorm, ModelBuilder } from './model-builder.js';
 import type { LoraModule, Weights } from './parameters.js';
 import { Passes } from './passes.js';
+import { classifierConfig, isClassifier, labelsOf, SCALAR_HEAD, withScalarHead } from './scalar-head.js';
 import type { OpenOptions, SaveOptions } from './types.js';
 import { type Arithmetic, initialWeights, loadWeights } from './weights.js';
 
@@ -47,6 +50,9 @@ export interface OpenedModel {
 const COMPANIONS =
   /^(tokenizer\.json|tokenizer_config\.json|special_tokens_map\.json|added_tokens\.json|vocab\.json|merges\.txt|chat_template\.(jinja|json)|generation_config\.json)$/;
 
+/** Beside an adapter: the scalar head that was trained with it. */
+const HEAD_FILE = 'scalar-head.safetensors';
+
 export async function openModel(options: OpenOptions, dtype: Arithmetic): Promise<OpenedModel> {
   if ((options.model === undefined) === (options.init === undefined)) {
     throw new KelpieError('give either a model folder or a config to start from', { code: 'open' });
@@ -60,11 +66,21 @@ export async function openModel(options: OpenOptions, dtype: Arithmetic): Promis
     });
   }
   const raw = await readConfig(options.model ?? options.init!.config);
-  const { architecture, model, unknownKeys, warnings } = configure(raw);
-  const weights =
+  const configured = configure(raw);
+  const { architecture, unknownKeys } = configured;
+  const model = headed(configured.model, raw, options);
+  const { weights, fileNames } =
     options.model === undefined
-      ? initialWeights(model, dtype, options.init!.seed)
-      : (await loadWeights(options.model, model, dtype)).weights;
+      ? { weights: initialWeights(model, dtype, options.init!.seed), fileNames: undefined }
+      : await loadWeights(options.model, model, dtype, options.scalarHeadSeed);
+  if (options.scalarHeadFile !== undefined) await readScalarHead(options.scalarHeadFile, weights);
+  const fresh = options.scalarHeadFile === undefined && fileNames?.has(SCALAR_HEAD) === false;
+  const warnings = [
+    ...configured.warnings,
+    ...(model.scalarHead !== undefined && fresh
+      ? [`there is no \`${SCALAR_HEAD}\` in the folder: it starts fresh`]
+      : []),
+  ];
   const base = {
     modelType: architecture.modelType,
     model,
@@ -78,6 +94,10 @@ export async function openModel(options: OpenOptions, dtype: Arithmetic): Promis
   };
   if (options.adapter !== undefined) {
     const adapter = await openAdapter(options.adapter, model, dtype);
+    const head = join(options.adapter, HEAD_FILE);
+    if (options.scalarHeadFile === undefined && model.scalarHead !== undefined && existsSync(head)) {
+      await readScalarHead(head, weights);
+    }
     return {
       ...base,
       ...withAdapter(weights, adapter.modules, adapter.weights),
@@ -97,6 +117,44 @@ export async function openModel(options: OpenOptions, dtype: Arithmetic): Promis
   return { ...base, lora: [], freshAdapter: false, trained: model.parameters.map(({ name }) => name) };
 }
 
+/** With the scalar head that the options ask for, or that the config has. */
+function headed(model: Model, raw: RawConfig, { scalarHead, scalarHeadFile }: OpenOptions): Model {
+  const classifier = isClassifier(raw);
+  const place = scalarHead ?? (classifier ? 'alone' : undefined);
+  if (place === undefined) {
+    if (scalarHeadFile === undefined) return model;
+    throw new KelpieError('`scalarHeadFile` is given without `scalarHead`', { code: 'open' });
+  }
+  if (classifier && place === 'beside') {
+    throw new KelpieError('a sequence classifier has no language model head for a scalar one to stand beside', {
+      code: 'open',
+      where: { file: raw.file },
+    });
+  }
+  const labels = labelsOf(raw);
+  if (classifier && labels !== 1) {
+    throw new KelpieError(`expected a sequence classifier with one label, got ${labels}`, {
+      code: 'config-unsupported',
+      where: { file: raw.file, key: 'id2label' },
+    });
+  }
+  return withScalarHead(model, { place, std: initializerRange(raw), fresh: !classifier });
+}
+
+async function readScalarHead(file: string, weights: Weights): Promise<void> {
+  const source = await readSafetensors(file);
+  const { shape, data } = weights.get(SCALAR_HEAD)!;
+  const found = source.tensors.get(SCALAR_HEAD);
+  if (found === undefined || found.shape.join() !== shape.join()) {
+    const got = found === undefined ? 'nothing' : `[${found.shape.join(', ')}]`;
+    throw new KelpieError(`expected \`${SCALAR_HEAD}\` [${shape.join(', ')}], got ${got}`, {
+      code: 'weights',
+      where: { file },
+    });
+  }
+  data.set(await source.readFloat64(SCALAR_HEAD));
+}
+
 /** The reference runs through the policy's own graphs: its config must ask for the same arithmetic. */
 async function openReference(folder: string, model: Model, dtype: Arithmetic): Promise<Weights> {
   const reference = configure(await readConfig(folder)).model;
@@ -113,10 +171,10 @@ async function openReference(folder: string, model: Model, dtype: Arithmetic): P
 }
 
 /** Equal for models that compute the same from the same weights, whatever the style of their configs. */
-function arithmeticOf({ parameters, rotary, dimensions, body, head }: Model): string {
+function arithmeticOf({ parameters, rotary, dimensions, body, head, languageHead = true }: Model): string {
   const m = new ModelBuilder({ parameters, mode: { kind: 'sequence', present: false }, dtype: 'float32' });
   m.g.output('hidden', body(m));
-  m.g.output('logits', head(m, m.g.input('rows', m.g.dtype, ['scored', dimensions.hiddenSize])));
+  if (languageHead) m.g.output('logits', head(m, m.g.input('rows', m.g.dtype, ['scored', dimensions.hiddenSize])));
   const angles = [1, dimensions.contextLength, 2 * dimensions.contextLength].map((length) =>
     rotary?.frequencies(length),
   );
@@ -132,11 +190,9 @@ function withAdapter(
   return {
     lora,
     weights: new Map([...weights, ...adapter]),
-    trained: lora.flatMap(({ module, dora }) => [
-      loraA(module),
-      loraB(module),
-      ...(dora ? [loraMagnitude(module)] : []),
-    ]),
+    trained: lora
+      .flatMap(({ module, dora }) => [loraA(module), loraB(module), ...(dora ? [loraMagnitude(module)] : [])])
+      .concat(weights.has(SCALAR_HEAD) ? [SCALAR_HEAD] : []),
   };
 }
 
@@ -182,11 +238,16 @@ export function modelTypes(): string[] {
 export async function saveModel(
   opened: OpenedModel,
   folder: string,
-  { merge = false, tokenizer = opened.folder }: SaveOptions,
+  { merge = false, tokenizer = opened.folder, padTokenId }: SaveOptions,
 ): Promise<void> {
   await writeFolderAtomic(folder, async (temporary) => {
-    if (opened.lora.length > 0 && !merge) await saveAdapter(opened, temporary);
-    else {
+    if (opened.lora.length > 0 && !merge) {
+      await saveAdapter(opened, temporary);
+      if (opened.model.scalarHead !== undefined) {
+        const { shape, data } = opened.weights.get(SCALAR_HEAD)!;
+        await writeSafetensors(join(temporary, HEAD_FILE), [{ name: SCALAR_HEAD, shape, data }]);
+      }
+    } else {
       const weights = opened.lora.length > 0 ? mergeLora(opened.lora, opened.model, opened.weights) : opened.weights;
       const tensors = opened.model.parameters.map(({ name, shape }) => ({
         name,
@@ -194,7 +255,8 @@ export async function saveModel(
         data: weights.get(name)!.data,
       }));
       await writeSafetensors(join(temporary, 'model.safetensors'), tensors);
-      await writeJson(join(temporary, 'config.json'), float32Config(opened.config));
+      const config = opened.model.languageHead === false ? classifierConfig(opened.config, padTokenId) : opened.config;
+      await writeJson(join(temporary, 'config.json'), float32Config(config));
     }
     if (tokenizer !== undefined) await copyCompanions(tokenizer, temporary);
   });

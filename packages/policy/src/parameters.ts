@@ -11,6 +11,8 @@ export interface Parameter {
   readonly shape: readonly number[];
   readonly kind: ParameterKind;
   /** Standard deviation of seeded normal initial values, or a constant. */
+  /** A checkpoint may lack it: it then starts fresh. */
+  readonly optional?: boolean;
   readonly init: { readonly std: number } | { readonly constant: number };
 }
 

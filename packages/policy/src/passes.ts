@@ -5,7 +5,7 @@ import { normGraph } from './dora.js';
 import type { Layout } from './layout.js';
 import { type Lookup, type Mode, ModelBuilder } from './model-builder.js';
 import type { FloatArray, LoraModule, Weights } from './parameters.js';
-import { REFERENCE, scoreGraph, scoreOf, scoreVjpGraph } from './score.js';
+import { isScalar, REFERENCE, scoreGraph, scoreOf, scoreVjpGraph } from './score.js';
 import { floats, floatTensor, type Session, Sessions, Tensor } from './sessions.js';
 import type { ScoreName } from './types.js';
 import { type Arithmetic, allocate, sizeOf } from './weights.js';
@@ -202,7 +202,11 @@ export class Passes {
   ): Promise<{ dHidden: FloatArray; values: Map<ScoreName, Float64Array> }> {
     const { model, dtype, trained } = this.#options;
     const names = [...cotangents.keys()];
-    const wanted = trained.includes(model.headWeight) ? [model.headWeight] : [];
+    const through = (scalar: boolean) => names.some((name) => isScalar(name) === scalar);
+    const wanted = [
+      ...(through(false) ? [model.headWeight] : []),
+      ...(through(true) && model.scalarHead !== undefined ? [model.scalarHead] : []),
+    ].filter((name) => trained.includes(name));
     const tempered = temperature !== 1;
     const session = await this.sessions.get(`head/vjp/${names.join()}/${valued.join()}/${tempered}`, () =>
       scoreVjpGraph({ model, dtype, scores: names, wanted, valued, tempered }),
@@ -220,7 +224,8 @@ export class Passes {
       );
       for (const [name, cotangent] of cotangents) {
         const part = allocate(dtype, chunk.to - chunk.from);
-        part.set(cotangent.subarray(chunk.from, chunk.to).map((x) => x / temperature));
+        const own = cotangent.subarray(chunk.from, chunk.to);
+        part.set(isScalar(name) ? own : own.map((x) => x / temperature));
         feeds.set(`d/${name}`, floatTensor(part, [part.length]));
       }
       const into = dHidden.subarray(chunk.from * this.#width, chunk.to * this.#width);

@@ -6,9 +6,11 @@ import type { LoraModule } from './parameters.js';
 import * as all from './scores/index.js';
 import type { ScoreFamilyName, ScoreName } from './types.js';
 
-/** What a score's formulas are written in, over n scored tokens; [n, vocabulary] unless said. */
+/** What a score's formulas are written in, over n scored tokens; [n, vocabulary] unless said. Built as it is asked for. */
 export interface ScoreContext {
   readonly g: Builder;
+  /** [n]: the scalar head on the last hidden states. */
+  scalar(): Value;
   /** Log-probabilities of the policy, of logits divided by the temperature. */
   readonly logp: Value;
   p(): Value;
@@ -30,18 +32,23 @@ export interface Score {
   dlogits(context: ScoreContext, cotangent: Value): Value;
 }
 
+/** A number per scored token that does not go through the logits: the graph differentiates its value. */
+export interface ScalarScore extends Pick<Score, 'name' | 'needsReference' | 'value'> {
+  readonly scalar: true;
+}
+
 /** Scores that differ by a number between 0 and 1, written behind the family's name: `alpha(0.3)`. */
 export interface ScoreFamily {
   readonly family: ScoreFamilyName;
   of(parameter: number): Score;
 }
 
-const things: readonly (Score | ScoreFamily)[] = Object.values(all);
+const things: readonly (Score | ScalarScore | ScoreFamily)[] = Object.values(all);
 const scores = new Map(things.flatMap((thing) => ('name' in thing ? [[thing.name as string, thing]] : [])));
 const families = new Map(things.flatMap((thing) => ('family' in thing ? [[thing.family as string, thing]] : [])));
 
 /** @throws KelpieError when there is no such score. */
-export function scoreOf(name: string): Score {
+export function scoreOf(name: string): Score | ScalarScore {
   const score = scores.get(name);
   if (score !== undefined) return score;
   const [, stem = name, parameter] = /^(\w+)\((.*)\)$/.exec(name) ?? [];
@@ -81,9 +88,14 @@ const HIDDEN = 'hidden';
 /** Prefix of the reference's hidden states and weights among the inputs of a head. */
 export const REFERENCE = 'reference/';
 
+/** Whether a score is taken from the scalar head. */
+export function isScalar(name: ScoreName): boolean {
+  return 'scalar' in scoreOf(name);
+}
+
 function context({ model, dtype, tempered, lora = [] }: HeadGraphOptions): {
   m: ModelBuilder;
-  logits: Value;
+  logits(): Value;
   context: ScoreContext;
 } {
   const m = new ModelBuilder({
@@ -95,10 +107,7 @@ function context({ model, dtype, tempered, lora = [] }: HeadGraphOptions): {
   });
   const { g } = m;
   const width = model.dimensions.hiddenSize;
-  const logits = model.head(m, g.input(HIDDEN, dtype, ['scored', width]));
-  const inverseTemperature = tempered ? g.input('inverseTemperature', dtype, []) : undefined;
-  const logprobs = (x: Value) => g.logSoftmax(inverseTemperature === undefined ? x : g.mul(x, inverseTemperature));
-  const logp = logprobs(logits);
+  const hidden = g.input(HIDDEN, dtype, ['scored', width]);
   const once = (make: () => Value): (() => Value) => {
     let made: Value | undefined;
     return () => {
@@ -106,6 +115,11 @@ function context({ model, dtype, tempered, lora = [] }: HeadGraphOptions): {
       return made;
     };
   };
+  const logits = once(() => model.head(m, hidden));
+  const inverseTemperature = once(() => g.input('inverseTemperature', dtype, []));
+  const logprobs = (x: Value) => g.logSoftmax(tempered ? g.mul(x, inverseTemperature()) : x);
+  const logp = once(() => logprobs(logits()));
+  const targets = once(() => g.input('targets', 'int64', ['scored']));
   const logq = once(() => {
     const hidden = g.input(`${REFERENCE}${HIDDEN}`, dtype, ['scored', width]);
     return logprobs(model.head(m.prefixed(REFERENCE), hidden));
@@ -115,11 +129,16 @@ function context({ model, dtype, tempered, lora = [] }: HeadGraphOptions): {
     logits,
     context: {
       g,
-      logp,
-      p: once(() => g.exp(logp)),
+      get logp() {
+        return logp();
+      },
+      scalar: once(() => g.squeeze(m.project(hidden, model.scalarHead!), [1])),
+      p: once(() => g.exp(logp())),
       logq,
       q: once(() => g.exp(logq())),
-      targets: g.input('targets', 'int64', ['scored']),
+      get targets() {
+        return targets();
+      },
     },
   };
 }
@@ -132,7 +151,7 @@ export function scoreGraph(options: HeadGraphOptions): Graph {
 }
 
 /**
- * Cotangents `d/<score>` [n], divided by the temperature -> `grad/hidden` [n, width] and, accumulated, the gradient of
+ * Cotangents `d/<score>` [n], those through logits divided by the temperature -> `grad/hidden` [n, width] and, accumulated, the gradient of
  * each trained tensor of the head; the values of `valued` scores [n] come along. All scores meet in one gradient at the
  * logits; logits are computed again rather than kept.
  */
@@ -142,12 +161,19 @@ export function scoreVjpGraph(
   const { m, logits, context: c } = context(options);
   const { g } = m;
   for (const name of options.valued) g.output(name, scoreOf(name).value(c));
-  const parts = options.scores.map((name) => scoreOf(name).dlogits(c, g.input(`d/${name}`, g.dtype, ['scored'])));
-  const dlogits = parts.reduce(g.add);
+  const cotangents: Record<string, string> = {};
+  const parts: Value[] = [];
+  for (const name of options.scores) {
+    const score = scoreOf(name);
+    const cotangent = g.input(`d/${name}`, g.dtype, ['scored']);
+    if ('scalar' in score) cotangents[score.value(c).name] = cotangent.name;
+    else parts.push(score.dlogits(c, cotangent));
+  }
+  if (parts.length > 0) cotangents[logits().name] = parts.reduce(g.add).name;
   const graph = g.build();
   return differentiate(graph, {
-    outputs: [logits.name],
-    cotangents: { [logits.name]: dlogits.name },
+    outputs: Object.keys(cotangents),
+    cotangents,
     wanted: [HIDDEN, ...options.wanted],
     accumulate: options.wanted,
   }).graph;

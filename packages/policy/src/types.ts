@@ -5,8 +5,9 @@ import type { TokenTree } from './tree.js';
  *   logprobs        log-probability of the realised token
  *   entropy         of the next-token distribution
  *   logSumSquares   log Σ p², the log of the probability that two draws agree
+ *   values          of the scalar head on the last hidden state before the token, in units of reward
  */
-export type ScoreName = 'logprobs' | 'entropy' | 'logSumSquares' | DivergenceName;
+export type ScoreName = 'logprobs' | 'entropy' | 'logSumSquares' | 'values' | DivergenceName;
 
 /**
  * Divergences of the policy p from the reference q, exact, over the whole vocabulary. Formula and gradient stand in the
@@ -154,6 +155,15 @@ export interface OpenOptions {
   readonly model?: string;
   /** Instead of `model`: a config.json to start from, with seeded random weights. */
   readonly init?: { readonly config: string; readonly seed: number };
+  /**
+   * A scalar head over the last hidden states, `score.weight` [1, hidden], which gives the score `values`: `alone`, in
+   * place of the language model's head, or `beside` it. Default: `alone` for a sequence classifier's folder, else none.
+   */
+  readonly scalarHead?: 'alone' | 'beside';
+  /** A safetensors file to take `score.weight` from. Default: the folder's own; where it has none, a fresh head. */
+  readonly scalarHeadFile?: string;
+  /** Of a fresh head alone. Default 0. */
+  readonly scalarHeadSeed?: number;
   readonly lora?: LoraOptions;
   /** A PEFT folder to continue from. */
   readonly adapter?: string;
@@ -180,6 +190,8 @@ export interface SaveOptions {
   readonly merge?: boolean;
   /** The folder whose tokenizer files are copied along. Default: the model's own. */
   readonly tokenizer?: string;
+  /** Written as `pad_token_id` of config.json: transformers looks for a classifier's last token by it. */
+  readonly padTokenId?: number;
 }
 
 /**

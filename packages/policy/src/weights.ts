@@ -25,16 +25,21 @@ export interface LoadedWeights {
   readonly fileNames: ReadonlyMap<string, string>;
 }
 
-/** Reads every parameter of a model from its folder. What is missing, misshapen or left over is one error. */
-export async function loadWeights(folder: string, model: Model, dtype: Arithmetic): Promise<LoadedWeights> {
+/**
+ * Reads every parameter of a model from its folder. What is missing, misshapen or left over is one error.
+ *
+ * @param seed of optional tensors that are missing.
+ */
+export async function loadWeights(folder: string, model: Model, dtype: Arithmetic, seed = 0): Promise<LoadedWeights> {
   const source = await readSafetensors(folder);
   const held = source.tensors;
   const problems: string[] = [];
   const fileNames = new Map<string, string>();
-  for (const { name, aliases = [], shape } of model.parameters) {
+  for (const { name, aliases = [], shape, optional = false } of model.parameters) {
     const found = [name, ...aliases].find((candidate) => held.has(candidate));
-    if (found === undefined) problems.push(`\`${name}\` [${shape.join(', ')}] is missing`);
-    else {
+    if (found === undefined) {
+      if (!optional) problems.push(`\`${name}\` [${shape.join(', ')}] is missing`);
+    } else {
       const got = held.get(found)!.shape;
       if (got.length !== shape.length || got.some((n, i) => n !== shape[i])) {
         problems.push(`\`${found}\` is [${got.join(', ')}], the config makes it [${shape.join(', ')}]`);
@@ -42,7 +47,10 @@ export async function loadWeights(folder: string, model: Model, dtype: Arithmeti
       fileNames.set(name, found);
     }
   }
-  const known = new Set(model.parameters.flatMap(({ name, aliases = [] }) => [name, ...aliases]));
+  const known = new Set([
+    ...model.parameters.flatMap(({ name, aliases = [] }) => [name, ...aliases]),
+    ...(model.leftAside ?? []),
+  ]);
   for (const name of held.keys()) {
     if (!known.has(name) && !BUFFERS.test(name) && !isTiedCopy(name, model))
       problems.push(`\`${name}\` is no weight of this architecture`);
@@ -57,8 +65,13 @@ export async function loadWeights(folder: string, model: Model, dtype: Arithmeti
   }
 
   const weights: Weights = new Map();
-  for (const { name, shape } of model.parameters) {
-    const file = fileNames.get(name)!;
+  for (const parameter of model.parameters) {
+    const { name, shape } = parameter;
+    const file = fileNames.get(name);
+    if (file === undefined) {
+      weights.set(name, { shape, data: initial(parameter, dtype, seed) });
+      continue;
+    }
     const data = dtype === 'float64' ? await source.readFloat64(file) : await source.read(file);
     const bad = data.findIndex((x) => !Number.isFinite(x));
     if (bad >= 0) {

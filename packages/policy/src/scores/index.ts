@@ -14,3 +14,4 @@ export * from './skew-forward-kl.js';
 export * from './skew-reverse-kl.js';
 export * from './squared-hellinger.js';
 export * from './total-variation.js';
+export * from './values.js';
