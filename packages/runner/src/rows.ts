@@ -22,6 +22,10 @@ export interface Example {
   readonly rewards?: readonly number[];
   /** [branches], for objectives that ask. */
   readonly densityRatios?: readonly number[];
+  /** [branches]: of a pair, the same on both, for objectives that ask. */
+  readonly margins?: readonly number[];
+  /** [branches]: equal numbers tie, for objectives that ask. */
+  readonly ranks?: readonly number[];
   /** The prompt with completions of other prompts, for objectives that ask: scored without gradient, never trained on. */
   readonly mismatched?: TokenTree;
   /** [branches]: path positions where the completions begin, where tokens of the prompt before them are scored too. */
@@ -119,17 +123,21 @@ export function gridOf(trees: readonly TokenTree[]): Grid {
 
 /** What rows bring along. */
 export function perRowOf(kind: RowKind, examples: readonly Example[]): Partial<RowTable> {
-  const given = (name: 'labels' | 'rewards' | 'densityRatios') =>
+  const given = (name: 'labels' | 'rewards' | 'densityRatios' | 'margins' | 'ranks') =>
     examples.every((example) => example[name]?.length === example.tree.branches.length)
       ? examples.flatMap((example) => [...example[name]!])
       : undefined;
   const labels = given('labels');
   const rewards = given('rewards');
   const densityRatios = given('densityRatios');
+  const margins = given('margins');
+  const ranks = given('ranks');
   return {
     ...(labels && { labels: Uint8Array.from(labels) }),
     ...(rewards && { rewards: Float64Array.from(rewards) }),
     ...(densityRatios && { densityRatios: Float64Array.from(densityRatios) }),
+    ...(margins && { margins: Float64Array.from(margins) }),
+    ...(ranks && { ranks: Int32Array.from(ranks) }),
     ...(kind === 'groups' && {
       groups: Int32Array.from(examples.flatMap(({ tree }, group) => tree.branches.map(() => group))),
     }),

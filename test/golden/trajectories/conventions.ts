@@ -3,7 +3,7 @@ import { readDivergence } from './divergences.js';
 import { dpoLosses, readLossSettings, readWeighting } from './dpo-losses.js';
 import { type Fields, NotYet } from './fields.js';
 import { type OnlineConvention, readGrpo, readRloo } from './online/options.js';
-import { type Chosen, cpoLoss, dftLoss, ktoLoss, orpoLoss } from './reference-free.js';
+import { type Chosen, cpoLoss, dftLoss, ktoLoss, orpoLoss, rewardLoss } from './reference-free.js';
 
 /** How a trainer of TRL computes a step, said in options of ours. */
 export interface Convention {
@@ -21,7 +21,13 @@ export interface Convention {
   readonly maxLength: number;
 }
 
-type Reader = (options: Fields) => Convention;
+/** What of a file beside its options decides on the loss. */
+export interface About {
+  /** Rows bring margins. */
+  readonly margins: boolean;
+}
+
+type Reader = (options: Fields, about: About) => Convention;
 
 /** By TRL's name of the trainer. */
 const readers: Readonly<Record<string, Reader>> = {
@@ -30,19 +36,16 @@ const readers: Readonly<Record<string, Reader>> = {
   kto: (options) => perMicroBatch(ktoLoss(options), options),
   cpo: (options) => perMicroBatch(cpoLoss(options), options),
   orpo: (options) => perMicroBatch(orpoLoss(options), options),
+  reward: (options, { margins }) => perMicroBatch(rewardLoss(options, margins), options),
   grpo: (options) => onRollouts(readGrpo(options), readMoving(options)),
   rloo: (options) => onRollouts(readRloo(options)),
 };
 
-/** Trainers of TRL whose objectives are not there yet. */
-const notYet = ['reward'];
-
 /** @throws NotYet for what is known and not written; Error for what is not known at all. */
-export function conventionOf(algorithm: string, options: Fields): Convention {
-  if (notYet.includes(algorithm)) throw new NotYet(`the objective of \`${algorithm}\` does not exist yet`);
+export function conventionOf(algorithm: string, options: Fields, about: About): Convention {
   const read = readers[algorithm];
   if (read === undefined) throw new Error(`the replay does not know the algorithm \`${algorithm}\``);
-  const convention = read(options);
+  const convention = read(options, about);
   options.requireAllRead();
   return convention;
 }

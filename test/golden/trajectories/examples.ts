@@ -32,6 +32,31 @@ export function examplesOf(kind: RowKind, rows: readonly Fields[], maxLength: nu
   });
 }
 
+/**
+ * Pairs of whole sequences, each judged at its last token that is not the padding id: a token stands behind it whose value
+ * is the sequence's.
+ */
+export function rewardExamples(rows: readonly Fields[], padTokenId: number, maxLength: number): Example[] {
+  return rows.map((row, i) => {
+    row.unused('text');
+    const sides = ['chosen', 'rejected'].map((side) => row.numbers(side));
+    const margin = row.has('margin') ? row.number('margin') : undefined;
+    row.requireAllRead();
+    const longest = Math.max(...sides.map((ids) => ids.length));
+    if (longest > maxLength) throw new Error(`rows[${i}] has ${longest} ids, max_length is ${maxLength}`);
+    return {
+      id: `row ${i}`,
+      tree: treeOf(sides.map((ids) => judgedSequence(ids, padTokenId))),
+      ...(margin !== undefined && { margins: [margin, margin] }),
+    };
+  });
+}
+
+function judgedSequence(ids: readonly number[], padTokenId: number) {
+  const length = Math.max(1, ids.findLastIndex((id) => id !== padTokenId) + 1);
+  return { ids: [...ids.slice(0, length), 0], scoreFrom: length };
+}
+
 function sequenceOf(prompt: readonly number[], completion: readonly number[]) {
   return { ids: [...prompt, ...completion], scoreFrom: Math.max(1, prompt.length) };
 }

@@ -1,4 +1,4 @@
-import { alphaPo, apoZeroUnpaired, cpo, dft, kto, type Objective, orpo, simpo } from '@kelpie/objectives';
+import { alphaPo, apoZeroUnpaired, cpo, dft, kto, type Objective, orpo, rewardModel, simpo } from '@kelpie/objectives';
 import type { Fields } from './fields.js';
 
 export interface Chosen {
@@ -47,6 +47,17 @@ export function orpoLoss(options: Fields): Chosen {
   return {
     objective: orpo as Objective,
     objectiveOptions: { beta: options.number('beta'), nllOver: 'sequence', nllReduction: 'tokens' },
+  };
+}
+
+/** Margins are there if the rows have them. */
+export function rewardLoss(options: Fields, margins: boolean): Chosen {
+  return {
+    objective: rewardModel as unknown as Objective,
+    objectiveOptions: {
+      useMargin: margins,
+      centerCoefficient: options.nullable('center_rewards_coefficient', options.number) ?? 0,
+    },
   };
 }
 

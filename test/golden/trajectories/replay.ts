@@ -44,7 +44,7 @@ export async function replay(json: unknown, place: Place): Promise<Comparison> {
   return comparison;
 }
 
-async function openOptions({ model, adapter, convention }: Trajectory, place: Place): Promise<OpenOptions> {
+async function openOptions({ model, adapter, convention, head }: Trajectory, place: Place): Promise<OpenOptions> {
   const folder = join(place.models, model);
   if (!existsSync(join(folder, 'config.json'))) throw new Error(`there is no model \`${model}\` in ${place.models}`);
   const needsReference =
@@ -55,6 +55,7 @@ async function openOptions({ model, adapter, convention }: Trajectory, place: Pl
     model: folder,
     dtype: place.dtype,
     threads: 1,
+    ...(head !== undefined && { scalarHead: 'alone' as const, scalarHeadFile: pathOf(head, place) }),
     ...(adapter && { adapter: await adapterFolder(adapter, place) }),
     // Through the policy's graphs without its adapter.
     ...(needsReference && base && { reference: folder }),
@@ -134,6 +135,7 @@ async function train(policy: Policy, trajectory: Trajectory, comparison: Compari
       const rows = before?.get(indices.join()) ?? (await scored(indices));
       parts.push(partOf(objective.rows, rows, [...indices.keys()]));
     }
+    const judged = trajectory.head === undefined ? {} : await rewardMetrics(policy, recorded.batches, examples);
     const entropy = 'entropy' in recorded.metrics;
     const { loss, microBatches } = await accumulate({ policy, objective, objectiveOptions }, parts, {
       step,
@@ -141,9 +143,41 @@ async function train(policy: Policy, trajectory: Trajectory, comparison: Compari
       average,
     });
     const replayed = await update(policy, { schedule, moving }, i);
-    compareStep(comparison, `step ${step}`, recorded, { loss, metrics: logged(microBatches), ...replayed }, compared);
+    compareStep(
+      comparison,
+      `step ${step}`,
+      recorded,
+      { loss, metrics: { ...logged(microBatches), ...judged }, ...replayed },
+      compared,
+    );
   }
 }
+
+/** What TRL logs of a reward model, which is a mean over micro-batches. */
+async function rewardMetrics(
+  policy: Policy,
+  batches: readonly (readonly number[])[],
+  examples: readonly Example[],
+): Promise<Record<string, number>> {
+  const logs: Record<string, number>[] = [];
+  for (const indices of batches) {
+    const trees = indices.map((index) => examples[index]!.tree);
+    const { values } = await policy.score({ trees, scores: ['values'] });
+    const rewards = [...values!];
+    const margins = indices.map((_, pair) => rewards[2 * pair]! - rewards[2 * pair + 1]!);
+    logs.push({
+      min_reward: Math.min(...rewards),
+      max_reward: Math.max(...rewards),
+      mean_reward: mean(rewards),
+      margin: mean(margins),
+      accuracy: mean(margins.map((margin) => Number(margin > 0))),
+    });
+  }
+  const names = Object.keys(logs[0]!);
+  return Object.fromEntries(names.map((name) => [name, mean(logs.map((log) => log[name]!))]));
+}
+
+const mean = (numbers: readonly number[]) => numbers.reduce((a, b) => a + b, 0) / numbers.length;
 
 /** On rollouts as recorded, with advantages, old and reference log-probabilities of our own. */
 async function trainOnline(
@@ -205,7 +239,8 @@ function logged(microBatches: readonly Metrics[]): Record<string, number> {
   );
 }
 
-const compared = /^(rewards\/.*|logps\/.*|entropy|kl|nll_loss|log_odds_(ratio|chosen))$/;
+const compared =
+  /^(rewards\/.*|logps\/.*|entropy|kl|nll_loss|log_odds_(ratio|chosen)|(min|mean|max)_reward|margin|accuracy)$/;
 
 type Replayed = Omit<Trajectory['steps'][number], 'batches'>;
 

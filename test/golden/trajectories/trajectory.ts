@@ -1,7 +1,7 @@
 import type { AdamWOptions } from '@kelpie/policy';
 import { asRead, type Example, type ScheduleName } from '@kelpie/runner';
 import { type Convention, conventionOf } from './conventions.js';
-import { examplesOf } from './examples.js';
+import { examplesOf, rewardExamples } from './examples.js';
 import { Fields } from './fields.js';
 import { type Rollout, rolloutsOf } from './online/rows.js';
 
@@ -56,6 +56,8 @@ export interface Trajectory {
   readonly groups: readonly { readonly weightDecay: number; readonly parameters: readonly string[] }[];
   readonly schedule: Schedule;
   readonly adapter: Adapter | undefined;
+  /** Of a reward model: the file of the scalar head it starts with. */
+  readonly head?: string;
   readonly examples: readonly Example[];
   /** Of a trainer on rollouts, in place of examples. */
   readonly rollouts?: Rollouts;
@@ -72,9 +74,12 @@ export function readTrajectory(json: unknown): Trajectory {
   const file = new Fields('the file', json);
   file.unused('format', 'name', 'what', 'versions');
   const algorithm = file.string('algorithm');
-  const convention = conventionOf(algorithm, file.object('options'));
   const adapter = file.nullable('adapter', file.object);
   const rows = file.objects('rows');
+  const convention = conventionOf(algorithm, file.object('options'), {
+    margins: rows.some((row) => row.has('margin')),
+  });
+  const head = file.has('head') ? { file: file.string('head'), padTokenId: file.number('pad_token_id') } : undefined;
   const trajectory: Trajectory = {
     model: file.string('model'),
     convention,
@@ -82,7 +87,10 @@ export function readTrajectory(json: unknown): Trajectory {
     adapter: adapter && readAdapter(adapter),
     ...(convention.online
       ? { examples: [], rollouts: { rows: rolloutsOf(rows), batches: readRollouts(file, rows.length) } }
-      : { examples: readExamples(convention, rows) }),
+      : {
+          examples: head ? rewardExamples(rows, head.padTokenId, convention.maxLength) : readExamples(convention, rows),
+        }),
+    ...(head && { head: head.file }),
     ...readSteps(file.objects('steps'), file.object('batch'), rows.length),
     final: readFinal(file.object('final')),
     float32: file.table('float32'),
