@@ -38,6 +38,8 @@ export interface Claims {
   readonly optimum?: Optimum;
   /** What its gradient descends on average over samples of the policy itself, up to a positive factor. */
   readonly descends?: Descent;
+  /** What `perRow.rewards` hold: rewards, or the probability to be preferred to a completion of the data. */
+  readonly rewardsAre?: 'rewards' | 'win-rates';
   /** Adding a number to all rewards of a prompt changes no gradient. */
   readonly rewardShift?: boolean;
 }

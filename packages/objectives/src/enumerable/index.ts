@@ -1,4 +1,4 @@
-export { minimizeKinked, shortestCombination, slide } from './kinks.js';
+export { type KinkOptions, minimizeKinked, shortestCombination, slide } from './kinks.js';
 export {
   bestOfN,
   type FrontierPoint,
@@ -12,6 +12,7 @@ export {
 export {
   expectation,
   logSumExp,
+  massGradient,
   normal,
   normalized,
   randomPolicy,

@@ -68,6 +68,29 @@ export function tableOf(space: SequenceSpace, logprobs: Float64Array): TablePoli
   return { space, logits };
 }
 
+/**
+ * [sequences]: the gradient by the log-masses that `tableOf` is given, from one at the logits it makes. In them a margin of
+ * log-probabilities is linear.
+ */
+export function massGradient(space: SequenceSpace, logmasses: Float64Array, atLogits: Float64Array): Float64Array {
+  const { vocabulary, length } = space;
+  const cellOf = (at: number) => space.prefixOf[at]! * vocabulary + space.tokens[at]!;
+  const through = new Float64Array(space.prefixes * vocabulary).fill(Number.NEGATIVE_INFINITY);
+  const eachCell = (visit: (sequence: number, cell: number) => void) => {
+    for (let at = 0; at < space.sequences * length; at++) {
+      if (space.completionMask[at]) visit(Math.floor(at / length), cellOf(at));
+    }
+  };
+  eachCell((sequence, cell) => {
+    through[cell] = logAdd(through[cell]!, logmasses[sequence]!);
+  });
+  const gradient = new Float64Array(space.sequences);
+  eachCell((sequence, cell) => {
+    gradient[sequence]! += atLogits[cell]! * Math.exp(logmasses[sequence]! - through[cell]!);
+  });
+  return gradient;
+}
+
 /** log(e^a + e^b). */
 function logAdd(a: number, b: number): number {
   const most = Math.max(a, b);

@@ -1,3 +1,4 @@
+import { winRates } from '../claims.js';
 import type { ObjectiveInput, RowKind } from '../input.js';
 import { countTotals } from '../input.js';
 import { sigmoid } from '../numerics.js';
@@ -21,6 +22,8 @@ export interface Population {
   readonly labels?: Uint8Array;
   /** [rows]: place in its group's ranking, 0 the best; absent where groups are not ranked. */
   readonly ranks?: Int32Array;
+  /** [rows]: 1 on completions of the data, 0 on the policy's own; absent where rows are of one kind. */
+  readonly external?: Uint8Array;
 }
 
 export interface PopulationOptions {
@@ -30,6 +33,11 @@ export interface PopulationOptions {
   readonly labelNoise?: number;
   /** Groups come in every order, as a judge ranks them: the best first, each drawn before the rest. Plackett 1975. */
   readonly rankedGroups?: boolean;
+  /**
+   * Single rows come from two sides, each with half of its own mean: own ones drawn with `sampling`, and completions of the
+   * data, drawn as the world has it, with the label of one comparison.
+   */
+  readonly ownAndExternal?: boolean;
 }
 
 /**
@@ -39,7 +47,7 @@ export interface PopulationOptions {
 export function populationOf(
   kind: RowKind,
   world: EnumerableWorld,
-  { sampling = world.sampling, labelNoise = 0, rankedGroups = false }: PopulationOptions = {},
+  { sampling = world.sampling, labelNoise = 0, rankedGroups = false, ownAndExternal = false }: PopulationOptions = {},
 ): Population {
   const { rewards } = world;
   const mass = sampling.map(Math.exp);
@@ -50,7 +58,9 @@ export function populationOf(
   };
   switch (kind) {
     case 'single':
-      return population(all.map((i) => ({ rows: [i], weight: mass[i]! })));
+      return ownAndExternal
+        ? mixed(populationOf('unpaired', world, { labelNoise }), populationOf('single', world, { sampling }))
+        : population(all.map((i) => ({ rows: [i], weight: mass[i]! })));
     case 'pairs':
       // Both orders of two different draws are the same pair: twice the mass.
       return population(
@@ -89,6 +99,20 @@ function population(units: readonly Unit[], label?: (row: number) => number): Po
   };
 }
 
+/** Rows of the data before the policy's own. An objective divides each side by its rows, so their weights are in that ratio. */
+function mixed(external: Population, own: Population): Population {
+  const share = external.rows.length / (external.rows.length + own.rows.length);
+  return {
+    rows: Int32Array.of(...external.rows, ...own.rows),
+    weights: Float64Array.of(
+      ...external.weights.map((weight) => share * weight),
+      ...own.weights.map((weight) => (1 - share) * weight),
+    ),
+    labels: Uint8Array.of(...(external.labels ?? []), ...own.rows.map(() => 0)),
+    external: Uint8Array.of(...external.rows.map(() => 1), ...own.rows.map(() => 0)),
+  };
+}
+
 /** Draws in every order, times the probability that they are ranked so. */
 function rankings(all: readonly number[], size: number, mass: Float64Array, rewards: Float64Array): Population {
   const extend = (rows: readonly number[], weight: number): Unit[] => {
@@ -124,7 +148,7 @@ export interface Setting {
   readonly world: EnumerableWorld;
   /**
    * Rows are drawn from the policy itself, which is then also the old one. Default: if the objective reads old scores or
-   * advantages.
+   * advantages, or tells its own rows from external ones.
    */
   readonly onPolicy?: boolean;
   readonly labelNoise?: number;
@@ -134,8 +158,9 @@ export interface Setting {
 
 /** Whether a setting draws its rows from the policy. */
 export function isOnPolicy({ objective, options, onPolicy }: Setting): boolean {
-  const { old = [], perToken = [] } = objective.needsOf(options);
-  return onPolicy ?? (old.length > 0 || perToken.includes('advantages'));
+  const { old = [], perToken = [], perRow = [] } = objective.needsOf(options);
+  const mixes = objective.rows === 'single' && perRow.includes('external');
+  return onPolicy ?? (old.length > 0 || perToken.includes('advantages') || mixes);
 }
 
 /** An objective over a whole population, as a function of the policy. */
@@ -156,11 +181,13 @@ export interface ExpectedObjective {
 export function expectedObjective(setting: Setting): ExpectedObjective {
   const { objective, options, world, labelNoise } = setting;
   const onPolicy = isOnPolicy(setting);
+  const { perRow = [] } = objective.needsOf(options);
   const draw = (frozen: TablePolicy): Drawn => {
     const sampling = onPolicy ? sequenceLogprobs(frozen) : world.sampling;
     const all = populationOf(objective.rows, world, {
       sampling,
-      rankedGroups: objective.needsOf(options).perRow?.includes('ranks') ?? false,
+      rankedGroups: perRow.includes('ranks'),
+      ownAndExternal: perRow.includes('external'),
       ...(labelNoise !== undefined && { labelNoise }),
     });
     const taken = objective.separable ? all : repeated(all, unitRows[objective.rows]);
@@ -202,7 +229,7 @@ export function expectedObjective(setting: Setting): ExpectedObjective {
 const STEP = 64;
 
 /** Each unit about as often as `STEP` times its weight, in an order that is not that of the completions. */
-function repeated({ rows, weights, labels, ranks }: Population, size: number): Population {
+function repeated({ rows, weights, labels, ranks, external }: Population, size: number): Population {
   let carried = 0;
   const units = [...weights].flatMap((weight, unit) => {
     const due = carried + weight * STEP;
@@ -216,6 +243,7 @@ function repeated({ rows, weights, labels, ranks }: Population, size: number): P
     rows: Int32Array.from(take(rows)),
     ...(labels && { labels: Uint8Array.from(take(labels)) }),
     ...(ranks && { ranks: Int32Array.from(take(ranks)) }),
+    ...(external && { external: Uint8Array.from(take(external)) }),
     weights: new Float64Array(units.length).fill(1 / units.length),
   };
 }
@@ -223,15 +251,17 @@ function repeated({ rows, weights, labels, ranks }: Population, size: number): P
 /** The rows of a population as an objective reads them, but for what moves with the policy. */
 function constantsOf(
   { objective, options, world, seed = 1 }: Setting,
-  { rows, labels, ranks }: Population,
+  { rows, labels, ranks, external }: Population,
 ): ObjectiveInput {
   const needs = objective.needsOf(options);
   const { space, referencePolicy, rewards } = world;
   const units = rows.length / unitRows[objective.rows];
   // What the world does not know of a row is drawn, the same for every policy.
   const drawn = randomInput(objective, needs, seeded(seed), { units, tokens: space.length });
-  const mean = expectation(world.sampling, rewards);
-  const perRow = Float64Array.from(rows, (row) => rewards[row]!);
+  const judged =
+    objective.claims?.(objective.resolveOptions(options)).rewardsAre === 'win-rates' ? winRates(world) : rewards;
+  const mean = expectation(world.sampling, judged);
+  const perRow = Float64Array.from(rows, (row) => judged[row]!);
   const perToken = new Float64Array(rows.length * space.length);
   perRow.forEach((reward, row) => {
     perToken.fill(reward - mean, row * space.length, (row + 1) * space.length);
@@ -240,7 +270,13 @@ function constantsOf(
     ...drawn,
     ...gridOf(space, rows),
     reference: scoresOf(referencePolicy, rows, needs.reference),
-    perRow: { ...drawn.perRow, ...(labels && { labels }), ...(ranks && { ranks }), rewards: perRow },
+    perRow: {
+      ...drawn.perRow,
+      ...(labels && { labels }),
+      ...(ranks && { ranks }),
+      ...(external && { external }),
+      rewards: perRow,
+    },
     perToken: {
       ...drawn.perToken,
       advantages: perToken,

@@ -121,7 +121,7 @@ export function flow(field: Field, start: Float64Array, { steps = 500, tolerance
 function newton(
   gradient: Field,
   start: Float64Array,
-  { tolerance = 1e-13, steps = 200, difference = 1e-5 }: SolveOptions = {},
+  { tolerance = 1e-16, steps = 200, difference = 1e-5 }: SolveOptions = {},
   { system, better }: Method,
 ): Solution {
   let point: Float64Array = Float64Array.from(start);

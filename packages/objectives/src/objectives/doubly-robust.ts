@@ -37,6 +37,7 @@ export const doublyRobust = defineObjective({
         'What is trained on: k3 as published descends KL(reference ‖ policy), k2 KL(policy ‖ reference), k1 none.',
       ),
   },
+  claims: () => ({ rewardsAre: 'win-rates' }),
   evaluate(input, { beta, ratioBound, klEstimator }) {
     const { policy, stopped, reference, perRow, totals, tokens } = input;
     const isExternal = (row: number) => perRow.external[row] === 1;
