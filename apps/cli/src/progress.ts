@@ -5,6 +5,7 @@ import { duration, figure, grouped, many, percent, signed, type Terminal, wrap }
 const shown: readonly { readonly key: string; readonly label: string; readonly text: (value: number) => string }[] = [
   { key: 'rewards/margins', label: 'margin', text: (value) => signed(value) },
   { key: 'rewards/accuracies', label: 'accuracy', text: (value) => percent(value) },
+  { key: 'reward', label: 'reward', text: (value) => figure(value) },
 ];
 
 /** Tells a run to people: a bar that moves on a terminal, else a line every so often; evaluations as lines on either. */
@@ -140,7 +141,7 @@ const at = (step: number) => (step === 0 ? 'before training:' : `at step ${step}
 
 /** Before training policy and reference are one: only the loss says something. */
 function evaluated({ step, metrics }: EventOf<'evaluation'>, divergence: boolean): string {
-  const compared = step === 0 ? [] : shown;
+  const compared = step === 0 ? shown.filter(({ key }) => key === 'reward') : shown;
   const kl = divergence && step > 0 ? metrics['divergence/kl_exact'] : undefined;
   const facts = [
     metrics.eval_loss === undefined ? [] : [`loss ${figure(metrics.eval_loss)}`],

@@ -62,7 +62,7 @@ function requireStart({ model: { path, init, adapter }, lora, output: { merge } 
 }
 
 /** A config on its own is taken for a slip of the flag. */
-function requireWeights(model: string, called: string): void {
+export function requireWeights(model: string, called: string): void {
   requireFolder(model, called);
   const files = readdirSync(model);
   if (!files.includes('config.json') || files.some((file) => /\.(safetensors|bin)/.test(file))) return;
@@ -73,7 +73,7 @@ function requireWeights(model: string, called: string): void {
 }
 
 /** Nothing that is there is overwritten. */
-function requireOut(out: string, called: string, resume: boolean): void {
+export function requireOut(out: string, called: string, resume: boolean): void {
   if (!existsSync(out)) return;
   if (!statSync(out).isDirectory()) throw new UsageError(`${called}: \`${out}\` is a file: name a folder`);
   requireUnlocked(out);

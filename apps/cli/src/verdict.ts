@@ -13,6 +13,7 @@ interface Measure {
 
 const measures: readonly Measure[] = [
   { label: 'held-out loss', of: ({ loss }) => loss, text: (value) => figure(value) },
+  { label: 'held-out reward', of: ({ reward }) => reward, text: (value) => figure(value) },
   { label: 'held-out reward accuracy', of: ({ accuracy }) => accuracy, text: percent, onlyAfter: true },
   { label: 'held-out reward margin', of: ({ margin }) => margin, text: (value) => signed(value), onlyAfter: true },
   {

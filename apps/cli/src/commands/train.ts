@@ -14,6 +14,7 @@ import { exitCodes } from '../exit.js';
 import { countFlag, flagsOf, numberFlag, unset } from '../flags.js';
 import { threadsFlag, tokenizerAt, tokenizerFlag } from '../model.js';
 import { offlineObjectives } from '../offline-objectives.js';
+import { addOnline } from '../online/train.js';
 import { type Io, shellQuote } from '../print.js';
 import { labelled, Progress } from '../progress.js';
 import { rowFlags } from '../rows.js';
@@ -41,6 +42,7 @@ export function addTrain(program: Command, context: Context, custom?: CustomObje
       `
 Examples:
   kelpie train dpo --model base --data pairs.jsonl --out tuned
+  kelpie train grpo --model base --prompts prompts.jsonl --reward length:target=20 --out tuned
   kelpie train ./mine.ts --data pairs.jsonl ...     an objective of your own: docs/custom-objectives.md
   kelpie train --config run.yaml                    the config names the objective
   kelpie train --config run.yaml --dry-run          says what would be done, and does not`,
@@ -48,6 +50,7 @@ Examples:
     .helpCommand(false)
     .commandsGroup('Objectives:');
   for (const objective of custom ? [custom] : offlineObjectives()) train.addCommand(trainWith(objective, context));
+  if (custom === undefined) addOnline(train as unknown as Command, context);
 }
 
 /** `train --config run.yaml` as `train dpo --config run.yaml`, if that is what the file names, or `--set`. */
@@ -242,7 +245,10 @@ async function train(
   else conclude(result, { config, saved: join(out, 'model'), prompt: firstPrompt(heldout[0] ?? examples[0]) }, context);
 }
 
-function sayHowToGoOn({ step, steps }: OfflineResult, { terminal, io, argv, leaveWith }: Context): void {
+export function sayHowToGoOn(
+  { step, steps }: Pick<OfflineResult, 'step' | 'steps'>,
+  { terminal, io, argv, leaveWith }: Context,
+): void {
   const again = argv.includes('--resume') ? argv : [...argv, '--resume'];
   const said =
     step > 0 ? `stopped after step ${step} of ${steps}; to go on:` : 'stopped before the first step; to begin:';
@@ -264,7 +270,7 @@ function conclude({ verdict }: OfflineResult, { config, saved, prompt }: Ending,
 }
 
 /** What to type; npm, which started this one, finds a command that is not on the path. */
-const command = (argv: readonly string[], { env }: Io): string =>
+export const command = (argv: readonly string[], { env }: Io): string =>
   `${env.npm_command === undefined ? '' : 'npx '}kelpie ${argv.map(shellQuote).join(' ')}`;
 
 function tryIt(saved: string, { model, lora, output }: RunConfig, prompt: string): string[] {
@@ -284,7 +290,7 @@ function firstPrompt(example: Loaded | undefined): string {
 }
 
 /** The first Ctrl-C finishes the step and keeps it, the second ends the process. */
-function interruptible({ io, terminal }: Context): { signal: AbortSignal; done: () => void } {
+export function interruptible({ io, terminal }: Context): { signal: AbortSignal; done: () => void } {
   const stopping = new AbortController();
   const done = io.onInterrupt(() => {
     if (stopping.signal.aborted) {

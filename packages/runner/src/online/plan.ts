@@ -35,6 +35,7 @@ export function planOnline(run: OnlineRun): PlannedOnline {
   const advantage = options.advantage ?? usualAdvantage(objective.name);
   const take = options.take ?? usualTake(objective, objectiveOptions);
   requireGroups(objective, take, options);
+  requireKnown(objective, objectiveOptions);
   const { reference } = run;
   const strict = Object.entries(options).filter(([name]) => !looseOnlineOptions.some((loose) => loose === name));
   const hashPrompts = (of: readonly OnlinePrompt[]) =>
@@ -48,7 +49,7 @@ export function planOnline(run: OnlineRun): PlannedOnline {
       objective: objective.name,
       objectiveOptions: objective.resolveOptions(objectiveOptions),
       options: { ...Object.fromEntries(strict), advantage, take },
-      rewards: rewards.map(({ reward, weight = 1 }) => ({ name: reward.name, weight })),
+      rewards: rewards.map(({ reward, weight = 1, madeOf = {} }) => ({ name: reward.name, weight, madeOf })),
       watched: watched.map(({ name }) => name),
       model: policy.info.hash,
       reference: policy.info.referenceHash,
@@ -107,7 +108,7 @@ function requirePrompts(prompts: readonly OnlinePrompt[], { contextLength }: Pol
   }
 }
 
-function requireGroups({ name, rows, needsOf }: Objective, take: Take, { completions }: OnlineOptions): void {
+function requireGroups({ name, rows }: Objective, take: Take, { completions }: OnlineOptions): void {
   const refuse = (message: string, option: string) => {
     throw new KelpieError(message, { code: 'bad-option', where: { option } });
   };
@@ -115,8 +116,22 @@ function requireGroups({ name, rows, needsOf }: Objective, take: Take, { complet
   if (rows !== 'pairs' && take === 'pairs') refuse(`the objective \`${name}\` is not on pairs`, 'take');
   if (rows === 'unpaired' || rows === 'groups') refuse(`the objective \`${name}\` is on rows \`${rows}\``, 'objective');
   if (take === 'pairs' && completions < 2) refuse('a pair takes two completions of a prompt', 'completions');
-  const { batches = [], perRow = [] } = needsOf();
-  const absent = [...batches, ...perRow.filter((field) => field !== 'rewards')];
-  if (absent.length > 0)
-    refuse(`the objective \`${name}\` reads \`${absent[0]}\`, which rollouts do not bring`, 'objective');
+}
+
+/** Refuses an objective that reads what rollouts do not bring. */
+function requireKnown({ name, needsOf }: Objective, objectiveOptions: Readonly<Record<string, unknown>>): void {
+  const { policy, batches = [], perRow = [], perToken = [] } = needsOf(objectiveOptions);
+  const [absent] = [
+    ...policy.filter((score) => score === 'values'),
+    ...perToken.filter((field) => field !== 'advantages'),
+    ...perRow.filter((field) => field !== 'rewards'),
+    ...batches,
+  ];
+  if (absent === undefined) return;
+  const way =
+    absent === 'values' ? ': there is no value function here, set `valueCoef` to 0' : ', which rollouts do not bring';
+  throw new KelpieError(`the objective \`${name}\` reads \`${absent}\`${way}`, {
+    code: 'bad-option',
+    where: { option: 'objective' },
+  });
 }

@@ -5,6 +5,8 @@ export interface WeightedReward {
   readonly reward: Reward;
   /** Default 1. */
   readonly weight?: number;
+  /** What decides on it besides its name, as plain JSON: options, the hash of a file. A checkpoint goes on with the same only. */
+  readonly madeOf?: Readonly<Record<string, unknown>>;
 }
 
 /** Numbers of completions, each [rows]. */

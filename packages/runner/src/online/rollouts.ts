@@ -38,9 +38,9 @@ export interface DrawOptions extends Pick<OnlineOptions, 'maxNewTokens' | 'tempe
 export async function draw(
   policy: Policy,
   prompts: readonly OnlinePrompt[],
-  { signal, ...options }: DrawOptions,
+  { completions: count, maxNewTokens, temperature, stop, seed, signal }: DrawOptions,
 ): Promise<Rollouts> {
-  const request = { prompts: prompts.map(({ ids }) => ids), ...options };
+  const request = { prompts: prompts.map(({ ids }) => ids), completions: count, maxNewTokens, temperature, stop, seed };
   const completions = await policy.sample(request, signal ? { signal } : {});
   const examples = prompts.map(({ id, ids: prompt }, at) => {
     const own = completions.filter((completion) => completion.prompt === at);
