@@ -14,7 +14,7 @@ import {
 import { type Certified, certificatesPage, formulas } from '../certify-markdown.js';
 import type { Context } from '../context.js';
 import { isObjectiveFile, loadObjective } from '../custom-objective.js';
-import { exitCodes } from '../exit.js';
+import { exitCodes, UsageError } from '../exit.js';
 import { countFlag } from '../flags.js';
 import { duration, type Terminal, table } from '../print.js';
 
@@ -58,6 +58,7 @@ async function certifyAll(
   context: Context,
 ): Promise<void> {
   const { terminal, leaveWith } = context;
+  requireSmall(options);
   const asked = await objectivesOf(what);
   const began = performance.now();
   const certificates = asked.map((objective, at) => {
@@ -81,6 +82,26 @@ async function certifyAll(
   if (json) terminal.print(JSON.stringify(result, null, 2));
   else if (markdown) terminal.raw(certificatesPage(result));
   else terminal.print(`${inWords(result, terminal)}${verdict(result, failed, performance.now() - began, terminal)}`);
+}
+
+/** Completions of a world, of which all pairs and groups of three are looked at. */
+const MOST_COMPLETIONS = 100;
+
+function requireSmall({
+  vocabulary = certifyDefaults.vocabulary,
+  length = certifyDefaults.length,
+}: CertifyOptions): void {
+  // Σ (vocabulary - 1)^t completions that end after t tokens more, and the full-length ones.
+  let [completions, open] = [0, 1];
+  for (let token = 1; token < length; token++) {
+    completions += open;
+    open *= vocabulary - 1;
+  }
+  completions += open * vocabulary;
+  if (completions <= MOST_COMPLETIONS) return;
+  throw new UsageError(
+    `\`--vocabulary ${vocabulary} --length ${length}\` make ${completions} completions, and every pair and group of three of them is looked at: at most ${MOST_COMPLETIONS}`,
+  );
 }
 
 function inWords({ certificates, theory, orderings: reported }: Certified, terminal: Terminal): string {
