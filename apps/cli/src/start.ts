@@ -2,7 +2,7 @@ import { existsSync, readdirSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { isDivergence, type Objective } from '@kelpie/objectives';
 import type { LoraOptions, OpenOptions } from '@kelpie/policy';
-import { requireResumable, requireUnlocked } from '@kelpie/runner';
+import { judgesSequences, requireResumable, requireUnlocked } from '@kelpie/runner';
 import { calledOf } from './config/entry.js';
 import type { Resolved } from './config/resolve.js';
 import type { RunConfig } from './config/schema.js';
@@ -116,6 +116,7 @@ export function openOptions(objective: Objective, config: RunConfig): OpenOption
     ...(fresh && { lora: fresh }),
     ...(adapter !== undefined && { adapter }),
     ...(threads !== undefined && { threads }),
+    ...(judgesSequences(objective.needs) && { scalarHead: 'alone' as const, scalarHeadSeed: seed }),
     keepReference: keepsReference(objective, config),
   };
 }
@@ -126,6 +127,7 @@ export function keepsReference(
   { data, training, objective: { name: _, ...options } }: RunConfig,
 ): boolean | 'moving' {
   if (training.syncReferenceEvery > 0) return 'moving';
+  if (judgesSequences(objective.needs)) return false;
   const held = data.heldout !== undefined || data.heldoutFraction > 0;
   return held || objective.needsOf(options).policy.some(isDivergence);
 }

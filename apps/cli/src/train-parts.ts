@@ -1,10 +1,11 @@
 import { reportText } from '@kelpie/data';
 import type { Objective } from '@kelpie/objectives';
 import type { Policy, Tokenizer } from '@kelpie/policy';
-import { type Example, holdOut, type TrainOptions } from '@kelpie/runner';
+import { type Example, holdOut, judgesSequences, type TrainOptions } from '@kelpie/runner';
 import { calledOf } from './config/entry.js';
 import type { Resolved } from './config/resolve.js';
 import type { RunConfig } from './config/schema.js';
+import { judgedRows } from './judged-rows.js';
 import { threadWarnings } from './model.js';
 import { grouped, type Terminal } from './print.js';
 import { labelled } from './progress.js';
@@ -67,7 +68,8 @@ export async function readRows(
     const { examples, report } = await load[objective.rows](how, source);
     terminal.print(labelled(terminal, label, reportText(report)));
     const formats = [...new Set(report.files.map(({ format }) => format))];
-    return { examples: examples as readonly Loaded[], formats };
+    const loaded = examples as readonly Loaded[];
+    return { examples: judgesSequences(needs) ? judgedRows(loaded, needs, tokenizer) : loaded, formats };
   };
   const { examples, formats } = await read('data', data);
   if (heldoutFiles !== undefined) {

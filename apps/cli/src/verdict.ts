@@ -17,6 +17,11 @@ const measures: readonly Measure[] = [
   { label: 'held-out reward accuracy', of: ({ accuracy }) => accuracy, text: percent, onlyAfter: true },
   { label: 'held-out reward margin', of: ({ margin }) => margin, text: (value) => signed(value), onlyAfter: true },
   {
+    label: 'held-out calibration error',
+    of: ({ calibration }) => calibration,
+    text: (value) => value.toFixed(3),
+  },
+  {
     label: 'divergence KL(policy ‖ start), nats a completion',
     of: ({ klExact }) => klExact,
     text: (value) => figure(value),
@@ -37,11 +42,13 @@ export function verdictText(
   { divergence }: { readonly divergence: boolean },
 ): string {
   const { width, color } = terminal;
+  // What judges has no reference that it starts as.
+  const judges = verdict.calibration !== undefined;
   const rows = measures.flatMap(({ label, of, text, onlyAfter, fromStart }) => {
     const change = of(verdict);
     return change === undefined || (fromStart && !divergence)
       ? []
-      : [[label, onlyAfter ? '' : text(change.before), text(change.after)]];
+      : [[label, onlyAfter && !judges ? '' : text(change.before), text(change.after)]];
   });
   const columns = [
     { title: `after ${many(verdict.steps, 'step')}` },

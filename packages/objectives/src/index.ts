@@ -1,4 +1,5 @@
 export * from './advantages/index.js';
+export { expectedCalibrationError, preferenceCalibrationError } from './calibration-error.js';
 export { getObjective, objectives, objectivesTable } from './catalog.js';
 export { ontoSequences, predictionsOf, pullToLogits, scoresOfLogits, type TokenLogits } from './categorical.js';
 export * from './claims.js';

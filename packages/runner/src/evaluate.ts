@@ -1,5 +1,6 @@
 import { type Mean, type Metrics, meanMetrics } from '@kelpie/objectives';
 import { KelpieError, type ScoreName } from '@kelpie/policy';
+import { calibrationOf, judgesSequences } from './judged.js';
 import type { Part } from './rows.js';
 import { measure, sumOver, type Task } from './step.js';
 
@@ -18,9 +19,12 @@ export interface EvaluateOptions extends Task {
  * the reference. Both divergences are means over completions of sums over tokens, the whole vocabulary at each:
  *   divergence/kl_exact    Σ_t KL(policy ‖ reference)     score `reverseKl`
  *   divergence/forward_kl  Σ_t KL(reference ‖ policy)     score `forwardKl`
+ * What judges sequences has neither; of pairs it tells `eval_calibration/ece`, see `preferenceCalibrationError`.
  */
 export async function evaluate(options: EvaluateOptions): Promise<Record<string, number>> {
-  const { parts, step, entropy = true, divergence = true } = options;
+  const { parts, step, objective, objectiveOptions } = options;
+  const judges = judgesSequences(objective.needsOf(objectiveOptions));
+  const { entropy = !judges, divergence = !judges } = options;
   const more: ScoreName[] = [...(entropy ? ['entropy' as const] : []), ...(divergence ? divergences : [])];
   const { loss, metrics, scores } = await measure(options, parts, { step, more });
   const named = Object.entries(meanMetrics(metrics)).map(([name, value]) => [`eval_${name}`, value]);
@@ -36,7 +40,16 @@ export async function evaluate(options: EvaluateOptions): Promise<Record<string,
         ),
       }
     : {};
-  return { eval_loss: loss, ...Object.fromEntries(named), ...meanMetrics(distances) };
+  const calibration =
+    judges && objective.rows === 'pairs'
+      ? {
+          'eval_calibration/ece': calibrationOf(
+            parts,
+            scores.map(({ values }) => values!),
+          ),
+        }
+      : {};
+  return { eval_loss: loss, ...Object.fromEntries(named), ...meanMetrics(distances), ...calibration };
 }
 
 const divergences = ['reverseKl', 'forwardKl'] as const;

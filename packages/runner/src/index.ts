@@ -10,6 +10,7 @@ export {
   type Timing,
 } from './events.js';
 export { join, splitCotangents } from './join.js';
+export { asJudged, calibrationOf, judgesSequences } from './judged.js';
 export { requireUnlocked } from './lock.js';
 export * from './loggers/index.js';
 export { type OfflineResult, type OfflineRun, trainOffline } from './offline.js';

@@ -40,11 +40,14 @@ export function readsMismatched({ batches = [] }: Needs): boolean {
 export function hashExamples(examples: readonly Example[], needs: Needs): string {
   const trees = examples.map(({ tree }) => tree);
   const ids = hashTrees(readsMismatched(needs) ? [...trees, ...mismatchedTrees(examples)] : trees);
-  const numbers = examples.flatMap(({ labels = [], densityRatios = [], completionFrom = [] }) => [
-    [...labels],
-    [...densityRatios],
-    [...completionFrom],
-  ]);
+  const numbers = examples.flatMap(
+    ({ labels = [], densityRatios = [], margins = [], ranks = [], completionFrom = [] }) => [
+      [...labels],
+      [...densityRatios],
+      ...(margins.length + ranks.length > 0 ? [[...margins], [...ranks]] : []),
+      [...completionFrom],
+    ],
+  );
   if (numbers.flat().length === 0) return ids;
   return createHash('sha256')
     .update(`${ids}\n${JSON.stringify(numbers)}`)

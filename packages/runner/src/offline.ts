@@ -5,6 +5,7 @@ import type { Policy, SaveOptions, ScoreName } from '@kelpie/policy';
 import { type Checkpoint, type LoopState, saveCheckpoint } from './checkpoint.js';
 import { evaluate, isWithoutReference } from './evaluate.js';
 import type { Events, Logger } from './events.js';
+import { judgesSequences } from './judged.js';
 import { jsonl, timing } from './loggers/index.js';
 import { hasMoved, livePart, movesBehind, requireMovable } from './moving-reference.js';
 import { batching, checkpointOf, type PlannedRun, planOffline } from './offline-plan.js';
@@ -145,7 +146,7 @@ async function loop(setup: Setup): Promise<OfflineResult> {
     const { microBatches, tokens } = planned.at(step);
     step++;
     const parts = await partsAt(setup, data.train, microBatches, step - 1);
-    const result = await accumulate(withState(task, state), parts, { step, entropy: options.entropy });
+    const result = await accumulate(withState(task, state), parts, { step, entropy: options.entropy && !judges(task) });
     const { loss, metrics: sums } = result;
     state = result.state;
     const learningRate = options.learningRate * scheduleFactor(schedule, step - 1, { warmupSteps, steps });
@@ -228,6 +229,10 @@ async function partsAt(
   return parts;
 }
 
+function judges({ objective, objectiveOptions }: Task): boolean {
+  return judgesSequences(objective.needsOf(objectiveOptions));
+}
+
 function heldoutBatches({ options }: Setup, examples: readonly Example[]): readonly (readonly number[])[] {
   const whole = plan({ ...batching(options), examples, rowsPerStep: examples.length, shuffle: false });
   return whole.at(0).microBatches;
@@ -249,12 +254,13 @@ function measurer(setup: Setup, rows: Rows) {
     events,
   } = setup;
   const batches = rows.examples.length === 0 ? [] : heldoutBatches(setup, rows.examples);
-  let divergence = true;
+  let divergence = !judges(task);
+  const entropy = options.entropy && divergence;
   return async (step: number, state?: ObjectiveState): Promise<Record<string, number>> => {
     if (batches.length === 0) return {};
     const started = performance.now();
     const parts = await partsAt(setup, rows, batches, step - 1);
-    const measured = () => evaluate({ ...withState(task, state), parts, step, entropy: options.entropy, divergence });
+    const measured = () => evaluate({ ...withState(task, state), parts, step, entropy, divergence });
     const metrics = await measured().catch((error) => {
       if (!divergence || !isWithoutReference(error)) throw error;
       divergence = false;
@@ -280,7 +286,9 @@ async function check({ run, task, events }: Setup, rows: Rows): Promise<void> {
   if (!result.passed) throw selfCheckError(result);
 }
 
-async function sampleAt({ run, options, events, task: { policy } }: Setup, step: number): Promise<Sample[]> {
+async function sampleAt({ run, options, events, task }: Setup, step: number): Promise<Sample[]> {
+  if (judges(task)) return [];
+  const { policy } = task;
   const { samplePrompts: count, sampleTokens, seed, temperature } = options;
   const maxNewTokens = Math.min(sampleTokens, Math.floor(policy.info.contextLength / 2));
   const { heldout = [], examples, tokenizer } = run;

@@ -1,6 +1,7 @@
 import { treeTokens } from '@kelpie/data';
 import { countTotals, rowSums, total } from '@kelpie/objectives';
 import { KelpieError, pathsOf, type TokenTree, treeOf } from '@kelpie/policy';
+import { judgesSequences } from './judged.js';
 import { gridOf, type Part, partOf, type Rows, scoresOf } from './rows.js';
 import { batchesOf, evaluatePart, scoresNeeded, type Task } from './step.js';
 
@@ -41,10 +42,11 @@ export interface SelfCheck {
 export async function selfCheck(options: SelfCheckOptions): Promise<SelfCheck> {
   const { objective, rows, tolerance = 1e-4, count = 4 } = options;
   const part = partOf(objective.rows, rows, choose(rows, count));
+  const judges = judgesSequences(objective.needsOf(options.objectiveOptions));
   const together = await logprobsOf(options, part.trees);
   const parts = [
     ...(await objectiveParts(options, part, tolerance)),
-    await divergencePart(options, part, tolerance),
+    ...(judges ? [] : [await divergencePart(options, part, tolerance)]),
     worst('batch mates', part, together, await alone(options, part.trees), tolerance),
     worst('padding', part, together, await padded(options, part.trees), tolerance),
     worst('tree mates', part, together, await logprobsOf(options, part.trees.flatMap(splitTree)), tolerance),
@@ -112,10 +114,14 @@ async function divergencePart(options: SelfCheckOptions, part: Part, bound: numb
   };
 }
 
-/** [rows]: log-probability of each completion. */
-async function logprobsOf({ policy, temperature = 1 }: Task, trees: readonly TokenTree[]): Promise<Float64Array> {
-  const { logprobs } = await policy.score({ trees, scores: ['logprobs'], temperature });
-  return rowSums(gridOf(trees), logprobs!);
+/** [rows]: log-probability of each completion, or its value if it is judged. */
+async function logprobsOf(
+  { policy, objective, objectiveOptions, temperature = 1 }: Task,
+  trees: readonly TokenTree[],
+): Promise<Float64Array> {
+  const score = judgesSequences(objective.needsOf(objectiveOptions)) ? 'values' : 'logprobs';
+  const scores = await policy.score({ trees, scores: [score], temperature });
+  return rowSums(gridOf(trees), scores[score]!);
 }
 
 async function alone(task: Task, trees: readonly TokenTree[]): Promise<Float64Array> {

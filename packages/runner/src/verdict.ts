@@ -75,6 +75,8 @@ export interface Verdict {
   /** Share of held-out pairs with chosen above rejected; the mean margin of their implicit rewards. */
   readonly accuracy?: Change;
   readonly margin?: Change;
+  /** Of what judges held-out pairs: how far its confidence is from its accuracy. */
+  readonly calibration?: Change;
   /** Mean reward of completions of held-out prompts, and of what is only watched. */
   readonly reward?: Change;
   readonly watched?: Readonly<Record<string, Change>>;
@@ -126,6 +128,7 @@ export function verdictOf(
     steps,
     ...change('loss', 'eval_loss'),
     ...change('accuracy', 'eval_rewards/accuracies'),
+    ...change('calibration', 'eval_calibration/ece'),
     ...change('margin', 'eval_rewards/margins'),
     ...change('klExact', 'divergence/kl_exact'),
     ...change('forwardKl', 'divergence/forward_kl'),

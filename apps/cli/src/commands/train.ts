@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { Command, Option } from '@commander-js/extra-typings';
 import type { Objective } from '@kelpie/objectives';
 import { openPolicy } from '@kelpie/policy';
-import { jsonl, type OfflineResult, timing, trainOffline, trainOptions } from '@kelpie/runner';
+import { jsonl, judgesSequences, type OfflineResult, timing, trainOffline, trainOptions } from '@kelpie/runner';
 import { clashes, flagLayer, setLayer } from '../config/flags.js';
 import type { Layer, ReadConfig } from '../config/read.js';
 import { objectiveNamed, type Resolved, requireObjective, resolveConfig } from '../config/resolve.js';
@@ -12,6 +12,7 @@ import { type CustomObjective, calledName, isObjectiveFile, loadObjective, sourc
 import { dryRun } from '../dry-run.js';
 import { exitCodes } from '../exit.js';
 import { countFlag, flagsOf, numberFlag, unset } from '../flags.js';
+import { padTokenOf } from '../judged-rows.js';
 import { threadsFlag, tokenizerAt, tokenizerFlag } from '../model.js';
 import { offlineObjectives } from '../offline-objectives.js';
 import { addOnline } from '../online/train.js';
@@ -96,6 +97,7 @@ function trainWith(objective: Objective, context: Context): Command {
   const ownFlags = flagsOf(objective.options, { group: `Options of ${objective.name}:`, rename: clash });
   const runFlags = flagsOf(trainOptions, { group: 'Training:', rename: { heldout: 'heldout-fraction' } });
   const command = new Command(calledName(objective))
+    .aliases(objective.name === 'reward-model' ? ['reward'] : [])
     .summary(objective.title.toLowerCase())
     .description(`${objective.title}. ${objective.summary}\n${objective.paper}`)
     .usage('--data <file...> --model <folder> --out <folder> [options]')
@@ -211,13 +213,14 @@ async function train(
   terminal.status('');
   introduce(objective, policy, config, terminal);
   const { examples, heldout } = await readRows(objective, { ...resolved, data, policy, tokenizer }, terminal);
+  const judges = judgesSequences(objective.needs);
   const source = sourceOf(objective);
   const stopping = interruptible(context);
   const { init } = config.model;
   const loggers = [
     jsonl(join(out, 'metrics.jsonl')),
     timing(join(out, 'timing.jsonl')),
-    new Progress(terminal, { divergence: init === undefined }),
+    new Progress(terminal, { divergence: init === undefined && !judges }),
   ];
   let result: OfflineResult;
   try {
@@ -234,7 +237,11 @@ async function train(
       signal: stopping.signal,
       loggers,
       tokenizer: readable(tokenizer),
-      save: { tokenizer: tokenizer.folder, merge: config.output.merge },
+      save: {
+        tokenizer: tokenizer.folder,
+        merge: config.output.merge,
+        ...(judges && { padTokenId: padTokenOf(tokenizer) }),
+      },
       ...(!config.training.selfCheck && { selfCheckTolerance: false as const }),
     });
   } finally {
@@ -242,7 +249,10 @@ async function train(
     stopping.done();
   }
   if (result.stopped) sayHowToGoOn(result, context);
-  else conclude(result, { config, saved: join(out, 'model'), prompt: firstPrompt(heldout[0] ?? examples[0]) }, context);
+  else {
+    const prompt = judges ? undefined : firstPrompt(heldout[0] ?? examples[0]);
+    conclude(result, { config, saved: join(out, 'model'), prompt }, context);
+  }
 }
 
 export function sayHowToGoOn(
@@ -259,13 +269,15 @@ export function sayHowToGoOn(
 interface Ending {
   readonly config: RunConfig;
   readonly saved: string;
-  readonly prompt: string;
+  /** To try the model on, if it writes. */
+  readonly prompt: string | undefined;
 }
 
 function conclude({ verdict }: OfflineResult, { config, saved, prompt }: Ending, { terminal, io }: Context): void {
-  const divergence = config.model.init === undefined;
+  const divergence = config.model.init === undefined && prompt !== undefined;
   if (verdict !== undefined) terminal.print(`\n${verdictText(verdict, terminal, { divergence })}`);
   terminal.print(`\n${labelled(terminal, 'saved', saved)}`);
+  if (prompt === undefined) return;
   terminal.print(`${terminal.color.dim('try it')}\n  ${command(tryIt(saved, config, prompt), io)}`);
 }
 
