@@ -75,13 +75,13 @@ export class Params {
   }
 
   has(name: string): boolean {
-    return Object.hasOwn(this.#values, name);
+    return this.get(name) !== undefined;
   }
 
-  /** As it stands in the file; `undefined` where it is absent. */
+  /** As it stands in the file; `undefined` where it is absent or null. */
   get(name: string): unknown {
     this.#read.add(name);
-    return this.#values[name];
+    return this.#values[name] ?? undefined;
   }
 
   number(name: string, preset?: number): number {
@@ -89,6 +89,11 @@ export class Params {
     if (value === 'Infinity') return Number.POSITIVE_INFINITY;
     if (typeof value !== 'number') throw new Error(`the option \`${name}\` should be a number, got ${value}`);
     return value;
+  }
+
+  /** A number that bounds something; infinite, it is `most`, which is above whatever there is. */
+  bound(name: string, preset?: number, most = Number.MAX_VALUE): number {
+    return Math.min(this.number(name, preset), most);
   }
 
   flag(name: string, preset = false): boolean {

@@ -61,7 +61,7 @@ const readers = {
   aot_unpaired: of(aot, (params) => ({ ...smoothed(params), pairing: 'unpaired' as const })),
   wpo: of(wpo, (params) => ({
     ...smoothed(params),
-    maxWeight: params.get('clamp_max') === null ? 0 : params.number('clamp_max', 0),
+    maxWeight: params.bound('clamp_max', 0),
   })),
   rpo_sq: of(rpo, (params) => rewarded(params, 'squared')),
   rpo_bwd_kl: of(rpo, (params) => rewarded(params, 'backward-kl')),

@@ -27,7 +27,8 @@ const named: Readonly<Record<string, Divergence>> = {
 /** By `divergence`, and `alpha` in the paper's convention. */
 export function divergenceOf(params: Params): Divergence {
   const name = params.text('divergence', ['alpha', ...Object.keys(named)]);
-  return name === 'alpha' ? alphaDivergence(params.number('alpha', 0.5)) : named[name]!;
+  const alpha = params.number('alpha', 0.5);
+  return name === 'alpha' ? alphaDivergence(alpha) : named[name]!;
 }
 
 export const variants: Variants = {

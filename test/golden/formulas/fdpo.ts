@@ -1,11 +1,19 @@
-import { chiPo, fDpo, isLink, marginThrough, meanMetrics, type Objective } from '@kelpie/objectives';
+import {
+  chiPo,
+  fDpo,
+  isLink,
+  marginThrough,
+  marginThroughTransform,
+  meanMetrics,
+  type Objective,
+  ratioTransform,
+} from '@kelpie/objectives';
 import type { Variants } from './case.js';
 import { divergenceOf } from './fdivergence.js';
 import { pairBatch } from './pair-batch.js';
 
 /** Above whatever there is: no bound. */
 const none = Number.POSITIVE_INFINITY;
-const finite = (bound: number) => Math.min(bound, Number.MAX_VALUE);
 
 export const variants: Variants = {
   fdpo(inputs, params) {
@@ -14,11 +22,15 @@ export const variants: Variants = {
     const options = {
       beta: params.number('beta'),
       labelSmoothing: params.number('label_smoothing', 0),
-      exponentCap: finite(params.number('exp_cap', none)),
+      exponentCap: params.bound('exp_cap', none),
     };
     // What is no link has the bare loss alone.
     const { loss, details, cotangents } = isLink(divergence)
-      ? (fDpo as Objective).evaluate(input, { ...options, divergence: divergence.name, alpha: params.get('alpha') })
+      ? (fDpo as Objective).evaluate(input, {
+          ...options,
+          divergence: divergence.name,
+          alpha: params.number('alpha', 0.5),
+        })
       : marginThrough(divergence).evaluate(input, options);
     return {
       values: {
@@ -35,14 +47,21 @@ export const variants: Variants = {
   },
   chipo(inputs, params) {
     const { input, sides, chosen, rejected } = pairBatch(inputs);
-    const { loss, details, metrics, cotangents } = chiPo.evaluate(input, {
+    const options = {
       beta: params.number('beta'),
+      clip: params.bound('clip', none),
+      loggedRewards: 'logratio',
+    } as const;
+    const link = {
       chi2Weight: params.number('chi2_weight', 1),
       klWeight: params.number('kl_weight', 1),
-      clip: finite(params.number('clip', none)),
-      exponentCap: finite(params.number('exp_cap', none)),
-      loggedRewards: 'logratio',
-    });
+      exponentCap: params.bound('exp_cap', none),
+    };
+    // Without a KL part it is no link.
+    const { loss, details, metrics, cotangents } =
+      link.klWeight > 0
+        ? chiPo.evaluate(input, { ...options, ...link })
+        : marginThroughTransform(ratioTransform(link)).evaluate(input, options);
     return {
       values: {
         loss,

@@ -24,15 +24,15 @@ function outcome({ loss, cotangents }: Evaluation, values: Readonly<Record<strin
 }
 
 const clipOf = (params: Params) => ({
-  ...(params.has('clip_low') && { clipRangeLow: params.number('clip_low') }),
-  ...(params.has('clip_high') && { clipRangeHigh: params.number('clip_high') }),
+  ...(params.has('clip_low') && { clipRangeLow: params.bound('clip_low') }),
+  ...(params.has('clip_high') && { clipRangeHigh: params.bound('clip_high') }),
 });
 
 const tokenClipOf = (params: Params) => ({
-  clipRangeLow: params.number('clip_low', 0.2),
-  clipRangeHigh: params.number('clip_high', 0.2),
-  dualClip: params.number('dual_clip', 0),
-  ratioCap: params.number('delta', 0),
+  clipRangeLow: params.bound('clip_low', 0.2),
+  clipRangeHigh: params.bound('clip_high', 0.2),
+  dualClip: params.bound('dual_clip', 0),
+  ratioCap: params.bound('delta', 0),
   beta: params.number('beta', 0),
 });
 
@@ -83,15 +83,15 @@ export const variants: Variants = {
   rloo_sequence: sequenceLevel('row-sum', (input, params) => rloo.evaluate(input, clipOf(params))),
   cispo: (inputs, params) => {
     const evaluation = cispo.evaluate(policyRows(inputs), {
-      ratioMin: params.number('ratio_min', 0),
-      ratioMax: params.number('ratio_max'),
+      ratioMin: params.bound('ratio_min', 0),
+      ratioMax: params.bound('ratio_max'),
     });
     return outcome(evaluation, { weights: evaluation.details!.weights! });
   },
   gmpo: (inputs, params) => {
     const evaluation = gmpo.evaluate(policyRows(inputs), {
-      clipLogRatioLow: params.number('clip_low', 0.4),
-      clipLogRatioHigh: params.number('clip_high', 0.4),
+      clipLogRatioLow: params.bound('clip_low', 0.4),
+      clipLogRatioHigh: params.bound('clip_high', 0.4),
     });
     const { sequenceRatios, losses } = evaluation.details as Record<'sequenceRatios' | 'losses', Float64Array>;
     return outcome(evaluation, { sequence_ratio: sequenceRatios, losses });
@@ -103,7 +103,7 @@ export const variants: Variants = {
   entropy_ratio_clip: (inputs, params) => {
     const evaluation = erc.evaluate(policyRows(inputs), {
       ...clipOf(params),
-      ...(params.has('dual_clip') && { dualClip: params.number('dual_clip') }),
+      ...(params.has('dual_clip') && { dualClip: params.bound('dual_clip') }),
       entropyRatioLow: params.number('entropy_ratio_low', 0.95),
       entropyRatioHigh: params.number('entropy_ratio_high', 1.05),
     });

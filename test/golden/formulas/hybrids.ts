@@ -1,6 +1,7 @@
-import { d2o, decoupledReward, hybridDpo, hypo, kdrl, klEstimators, rlPlus } from '@kelpie/objectives';
+import { d2o, decoupledReward, hybridDpo, hypo, kdrl, rlPlus } from '@kelpie/objectives';
 import type { Inputs, Params, Variant, Variants } from './case.js';
 import { pairBatch } from './pair-batch.js';
+import { estimatorOf } from './policy-rows.js';
 import { gradient, groupsOf, meanOf, range, Stack } from './stack.js';
 
 /** Rows of single completions, with advantages on every token. */
@@ -51,8 +52,8 @@ const rlPlusVariant: Variant = (inputs, params) => {
 function clipping(params: Params) {
   return {
     clip: params.flag('clip'),
-    clipRangeLow: params.number('clip_low', 0.2),
-    clipRangeHigh: params.number('clip_high', 0.2),
+    clipRangeLow: params.bound('clip_low', 0.2),
+    clipRangeHigh: params.bound('clip_high', 0.2),
   };
 }
 
@@ -180,7 +181,7 @@ const kdrlVariant: Variant = (inputs, params) => {
     },
     {
       coef: params.number('coef', kdrl.defaults.coef),
-      klEstimator: params.text('estimator', klEstimators, 'k2'),
+      ...estimatorOf(params, 'estimator', 'k2'),
       failedOnly: params.flag('failed_only'),
       ...clipping(params),
     },

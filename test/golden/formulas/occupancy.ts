@@ -8,6 +8,7 @@ import {
   discriminatorRewards,
   expectedPathwise,
   gaussianActionPenalty,
+  LARGEST_EXPONENT,
   logSoftmax,
   meanMetrics,
   type OccupancyDivergence,
@@ -30,7 +31,7 @@ function sequence(inputs: Inputs, params: Params): Outcome {
       klWeight: params.number('kl_weight', 0),
       chi2Weight: params.number('chi2_weight', 0),
       sqrtChi2Weight: params.number('sqrt_chi2_weight', 0),
-      clip: params.number('clip', 10),
+      clip: params.bound('clip', 10, LARGEST_EXPONENT),
       floor: params.number('floor', 1e-4),
     },
   );

@@ -1,4 +1,4 @@
-import { ppo } from '@kelpie/objectives';
+import { LARGEST_EXPONENT, ppo } from '@kelpie/objectives';
 import type { Params, Variants } from './case.js';
 import { estimatorOf, meansOf, policyRows } from './policy-rows.js';
 
@@ -12,12 +12,14 @@ const aggregateNames = Object.keys(aggregations) as (keyof typeof aggregations)[
 
 function optionsOf(params: Params) {
   return {
-    clipRangeLow: params.number('clip_low', 0.2),
-    clipRangeHigh: params.number('clip_high', 0.2),
-    dualClip: params.number('dual_clip', 0),
-    ...(params.has('log_ratio_clamp') && { logRatioClamp: params.number('log_ratio_clamp') }),
+    clipRangeLow: params.bound('clip_low', 0.2),
+    clipRangeHigh: params.bound('clip_high', 0.2),
+    dualClip: params.bound('dual_clip', 0),
+    ...(params.has('log_ratio_clamp') && {
+      logRatioClamp: params.bound('log_ratio_clamp', undefined, LARGEST_EXPONENT),
+    }),
     valueCoef: params.number('vf_coef', 0),
-    valueClipRange: params.number('value_clip', 0),
+    valueClipRange: params.bound('value_clip', 0),
     entropyCoef: params.number('entropy_coef', 0),
     beta: params.number('kl_coef', 0),
     ...estimatorOf(params, 'kl_estimator', 'k3'),

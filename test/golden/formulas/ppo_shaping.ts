@@ -11,8 +11,8 @@ import type { Params, Variants } from './case.js';
 import { estimatorOf, gridOf } from './policy-rows.js';
 
 function missingEosOf(params: Params): { readonly missingEos?: MissingEos } {
-  const given = params.get('missing_eos') as (MissingEos & Record<string, unknown>) | null | undefined;
-  if (given === undefined || given === null) return {};
+  const given = params.get('missing_eos') as (MissingEos & Record<string, unknown>) | undefined;
+  if (given === undefined) return {};
   const { mode, penalty, ...unknown } = given;
   const known = (mode === 'subtract' || mode === 'replace') && typeof penalty === 'number';
   if (!known || Object.keys(unknown).length > 0) throw new Error(`missing_eos: ${JSON.stringify(given)} is not known`);

@@ -104,7 +104,7 @@ function outcome(inputs: Inputs, evaluate: Evaluate): Outcome {
 }
 
 /** Carried by cases of the other variants. */
-const unusedAlpha = (params: Params) => params.has('alpha') && params.number('alpha');
+const unusedAlpha = (params: Params) => params.has('alpha');
 
 export const variants: Variants = {
   tdpo1(inputs, params) {
@@ -113,7 +113,7 @@ export const variants: Variants = {
     return outcome(inputs, (input) => tdpo1.evaluate(input, { beta }));
   },
   tdpo2(inputs, params) {
-    const options = { beta: params.number('beta'), alpha: params.number('alpha') };
+    const options = { beta: params.number('beta'), alpha: params.number('alpha', tdpo2.defaults.alpha) };
     return outcome(inputs, (input) => tdpo2.evaluate(input, options));
   },
   sparsepo(inputs, params) {

@@ -13,7 +13,15 @@ export { halfChi2PlusKl } from './half-chi2-plus-kl.js';
 export * from './jensen-shannon.js';
 export * from './neyman-chi2.js';
 export { pearsonChi2 } from './pearson-chi2.js';
-export { fDpoThrough, type LoggedRewards, marginThrough } from './preference.js';
+export {
+  fDpoThrough,
+  type LoggedRewards,
+  type LogratioTransform,
+  marginThrough,
+  marginThroughTransform,
+  type RatioTransform,
+  ratioTransform,
+} from './preference.js';
 export * from './reverse-kl.js';
 export * from './squared-hellinger.js';
 export * from './through.js';

@@ -3,7 +3,7 @@ import { logisticLoss } from '../margin-losses.js';
 import { divisor, rowDifferences, rowSums, spreadRows, total } from '../numerics.js';
 import { type CheckedInput, defineObjective, type Evaluation, type Objective } from '../objective.js';
 import { interleave, marginsOf, pairMetrics } from '../pairs.js';
-import type { Divergence, LinkDivergence } from './divergence.js';
+import { cappedExp, cappedExpSlope, type Divergence, type LinkDivergence } from './divergence.js';
 
 /** What stands in the place of a side's logratio r: a function of it, and its derivative. */
 export interface LogratioTransform {
@@ -111,6 +111,59 @@ export function requireLink(divergence: Divergence): void {
 export function fDpoThrough(divergence: LinkDivergence): Objective<LinkOptions> {
   requireLink(divergence);
   return marginThrough(divergence);
+}
+
+const transformOptions = {
+  beta: linkOptions.beta,
+  labelSmoothing: linkOptions.labelSmoothing,
+  clip: z
+    .number()
+    .min(0)
+    .default(0)
+    .describe("Each side's beta times transform is held to this, without gradient outside; 0 clips nothing."),
+  loggedRewards: linkOptions.loggedRewards,
+};
+
+/** The loss of `evaluateTransformed` through any function of the logratio: nothing is known of where it ends. */
+export function marginThroughTransform(
+  transform: LogratioTransform,
+): Objective<z.output<z.ZodObject<typeof transformOptions>>> {
+  return defineObjective({
+    name: 'transformed-margin',
+    title: 'Logistic loss on the margin of a function of the logratio',
+    summary: 'Raises a function of the logratio of chosen over that of rejected.',
+    paper: 'Wang et al. 2023, arXiv:2309.16240',
+    rows: 'pairs',
+    separable: true,
+    needs: linkNeeds,
+    options: transformOptions,
+    atReference: () => Math.LN2,
+    evaluate: (input, { clip, ...options }) =>
+      evaluateTransformed(input, transform, { ...options, clip: clip === 0 ? Number.POSITIVE_INFINITY : clip }),
+  });
+}
+
+/** φ(r) = chi2Weight exp(min(a r, exponentCap)) + klWeight r, a = `ratioExponent`. */
+export interface RatioTransform {
+  readonly chi2Weight: number;
+  readonly klWeight: number;
+  /** Default 1. */
+  readonly ratioExponent?: number;
+  /** Default: Infinity. */
+  readonly exponentCap?: number;
+}
+
+/** The φ of chi-PO. Huang et al. 2024, arXiv:2407.13399; a link where `klWeight` is above 0. */
+export function ratioTransform({
+  chi2Weight,
+  klWeight,
+  ratioExponent = 1,
+  exponentCap = Number.POSITIVE_INFINITY,
+}: RatioTransform): LogratioTransform {
+  return {
+    value: (r) => chi2Weight * cappedExp(ratioExponent * r, exponentCap) + klWeight * r,
+    slope: (r) => chi2Weight * ratioExponent * cappedExpSlope(ratioExponent * r, exponentCap) + klWeight,
+  };
 }
 
 /**

@@ -31,7 +31,10 @@ export const brio = defineObjective({
   separable: true,
   needs: { policy: ['logprobs'], reference: [], perRow: ['groups', 'ranks', 'external'] },
   options: {
-    margin: z.number().min(0).default(0.001).describe('Margin per place between two candidates.'),
+    margin: z
+      .number()
+      .default(0.001)
+      .describe('Margin per place between two candidates; below 0 a lead that is let pass.'),
     lengthExponent: z.number().min(0).default(2).describe('Scores are divided by the length to this power.'),
     addedLength: z.number().min(0).default(0).describe('Added to every length before it divides.'),
     scale: z.number().positive().default(1).describe('Factor of the scores.'),
@@ -41,7 +44,7 @@ export const brio = defineObjective({
       .describe('Sum over distances of the mean over their pairs, as released, or sum over pairs, as published.'),
     rankWeight: z.number().min(0).default(10).describe('Weight of the ranking.'),
     goldWeight: z.number().min(0).default(0).describe('Weight of the gold answer against each candidate.'),
-    goldMargin: z.number().min(0).default(0).describe('Margin by which the gold answer is to be above a candidate.'),
+    goldMargin: z.number().default(0).describe('Margin by which the gold answer is to be above a candidate.'),
     nllWeight: z.number().min(0).default(0.1).describe('Weight of the negative log-likelihood of the gold answer.'),
   },
   evaluate(input, options) {

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { marginThroughTransform, ratioTransform } from '../divergences/index.js';
 import { meanMetrics } from '../metrics.js';
 import { chiPo } from './chi-po.js';
 import { dpo } from './dpo.js';
@@ -45,6 +46,18 @@ test('without the chi-squared part it is DPO', () => {
 
 test('without the KL part it is no link, and refused', () => {
   expect(() => chiPo.resolveOptions({ klWeight: 0 })).toThrow(/klWeight/);
+});
+
+test('the bare loss without the KL part: e^r, clipped, 0 where it is', () => {
+  const bare = marginThroughTransform(ratioTransform({ chi2Weight: 2, klWeight: 0 }));
+  const { details, cotangents } = bare.evaluate(pair(ln2, 0), { beta: 0.5, clip: 1.5 });
+  // beta φ: 2 held to 1.5, and 1
+  expect(details!.logits![0]).toBeCloseTo(0.5, 14);
+  const pull = 1 / (1 + Math.exp(0.5));
+  expect([...cotangents.logprobs!]).toEqual([expect.closeTo(0, 15), expect.closeTo(pull, 14)]);
+  const { loss } = bare.evaluate(pair(0.7, -0.4), { beta: 0.3 });
+  const margin = 0.6 * (Math.exp(0.7) - Math.exp(-0.4));
+  expect(loss).toBeCloseTo(Math.log1p(Math.exp(-margin)), 14);
 });
 
 describe('clip', () => {

@@ -1,8 +1,7 @@
 import { z } from 'zod';
 import { fOptimum } from '../claims.js';
-import { cappedExp, cappedExpSlope } from '../divergences/divergence.js';
 import { halfChi2PlusKl } from '../divergences/half-chi2-plus-kl.js';
-import { evaluateTransformed, type LogratioTransform, linkNeeds, linkOptions } from '../divergences/preference.js';
+import { evaluateTransformed, linkNeeds, linkOptions, ratioTransform } from '../divergences/preference.js';
 import { defineObjective } from '../objective.js';
 
 /**
@@ -13,8 +12,8 @@ import { defineObjective } from '../objective.js';
  *   dL/dlogπ(y_t) = ∓ beta/pairs σ(-z) φ'(r) mask_t        - chosen, + rejected; 0 where clipped
  * The paper's link is φ = e^r + r (both weights and a at 1, see `halfChi2PlusKl`), clipped at twice the largest reward.
  * Its practical variant exponentiates a r, held to [-88, 20] (of which the lower end changes nothing in float64), and
- * weighs r by a number of its own. The KL part cannot be left out: chi-squared alone is no link. chi2Weight 0, klWeight 1
- * is DPO.
+ * weighs r by a number of its own. The KL part cannot be left out: chi-squared alone is no link, and its bare loss is
+ * `marginThroughTransform(ratioTransform(...))`. chi2Weight 0, klWeight 1 is DPO.
  * No code by the authors was read: constants and the practical form are from a summary of the paper, and beta's default is
  * that of DPO. `details` are those of `evaluateTransformed`.
  */
@@ -45,24 +44,10 @@ export const chiPo = defineObjective({
       ? { optimum: fOptimum(halfChi2PlusKl, beta) }
       : {},
   evaluate(input, { beta, clip, loggedRewards, ...link }) {
-    return evaluateTransformed(input, transformOf(link), {
+    return evaluateTransformed(input, ratioTransform(link), {
       beta,
       loggedRewards,
       clip: clip === 0 ? Number.POSITIVE_INFINITY : clip,
     });
   },
 });
-
-interface Link {
-  readonly chi2Weight: number;
-  readonly klWeight: number;
-  readonly ratioExponent: number;
-  readonly exponentCap: number;
-}
-
-function transformOf({ chi2Weight, klWeight, ratioExponent, exponentCap }: Link): LogratioTransform {
-  return {
-    value: (r) => chi2Weight * cappedExp(ratioExponent * r, exponentCap) + klWeight * r,
-    slope: (r) => chi2Weight * ratioExponent * cappedExpSlope(ratioExponent * r, exponentCap) + klWeight,
-  };
-}

@@ -22,3 +22,9 @@ test('0 on the initial policy, and no gradient', () => {
   const { loss, cotangents } = dphRl.evaluate(policyRows({ logRatios: [[0]], referenceLogRatios: [[0]] }));
   expect([loss, cotangents.logprobs![0]]).toEqual([expect.closeTo(0, 15), expect.closeTo(0, 15)]);
 });
+
+test('the ends of alpha are reverse and forward KL', () => {
+  const at = (alpha: number) => dphRl.evaluate(input, { generator: 'alpha', alpha }).details!.divergence![0];
+  expect(at(0)).toBeCloseTo(2 * Math.LN2 - 1, 13);
+  expect(at(1)).toBeCloseTo(1 - Math.LN2, 13);
+});

@@ -31,7 +31,7 @@ export const dphRl = defineObjective({
       .enum(['forward-kl', 'js', 'alpha'])
       .default('forward-kl')
       .describe('Which f-divergence is held small.'),
-    alpha: z.number().gt(0).lt(1).default(0.2).describe('a of the alpha divergence; 0 is reverse, 1 forward KL.'),
+    alpha: z.number().min(0).max(1).default(0.2).describe('a of the alpha divergence; 0 is reverse, 1 forward KL.'),
   },
   atReference: () => 0,
   claims: ({ coef }) => (coef > 0 ? { optimum: { formula: 'π_ref', logprobs: ({ reference }) => reference } } : {}),

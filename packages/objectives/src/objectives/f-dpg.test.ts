@@ -96,7 +96,7 @@ describe('go2023', () => {
   );
 
   test('wrong options are refused', () => {
-    expect(() => fDpg.evaluate(row(-1, -1, 0), { alpha: 1 })).toThrow(/`alpha`/);
+    expect(() => fDpg.evaluate(row(-1, -1, 0), { alpha: 1.5 })).toThrow(/`alpha`/);
     expect(() => fDpg.evaluate(row(-1, -1, 0), { divergence: 'kl' as 'js' })).toThrow(/`divergence`/);
   });
 });

@@ -63,7 +63,7 @@ export const fDpg = defineObjective({
       ])
       .default('forward-kl')
       .describe('D_f(policy ‖ target): forward KL is KL(target ‖ policy).'),
-    alpha: z.number().gt(0).lt(1).default(0.5).describe('a of the alpha divergence; 0 is reverse, 1 forward KL.'),
+    alpha: z.number().min(0).max(1).default(0.5).describe('a of the alpha divergence; 0 is reverse, 1 forward KL.'),
     logZ: z.number().default(0).describe('log of the sum of the exponentials of all scores, in nats.'),
     baseline: z.number().default(0).describe('Mean of the pseudo-rewards, as far as known.'),
   },

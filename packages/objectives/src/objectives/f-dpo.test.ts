@@ -85,6 +85,26 @@ describe('alpha, by convention', () => {
   });
 });
 
+describe('what is claimed', () => {
+  const optimum = (options: Parameters<typeof fDpo.resolveOptions>[0]) =>
+    fDpo.claims!(fDpo.resolveOptions(options)).optimum;
+
+  test('the optimum of a link', () => {
+    expect(optimum({ divergence: 'alpha', alpha: 0.3, alphaConvention: 'trl' })).toBeDefined();
+    expect(optimum({ divergence: 'alpha', alpha: 1, alphaConvention: 'trl' })).toBeDefined();
+    expect(optimum({ divergence: 'alpha', alpha: 2 })).toBeDefined();
+  });
+
+  test("nothing of TRL's coefficients above 1: no link", () => {
+    expect(optimum({ divergence: 'alpha', alpha: 1.5, alphaConvention: 'trl' })).toBeUndefined();
+    expect(optimum({ divergence: 'alpha', alpha: 2, alphaConvention: 'trl' })).toBeUndefined();
+  });
+
+  test('nothing with smoothed labels', () => {
+    expect(optimum({ labelSmoothing: 0.1 })).toBeUndefined();
+  });
+});
+
 describe('logged rewards', () => {
   const rewards = (loggedRewards: 'link' | 'logratio') =>
     meanMetrics(fDpo.evaluate(pair(1, -1), { divergence: 'js', beta: 0.5, loggedRewards }).metrics)['rewards/chosen'];

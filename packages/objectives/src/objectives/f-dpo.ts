@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { fOptimum } from '../claims.js';
 import { alphaDivergence, alphaFromTrl } from '../divergences/alpha.js';
-import type { Divergence, LinkDivergence } from '../divergences/divergence.js';
+import { type Divergence, isLink, type LinkDivergence } from '../divergences/divergence.js';
 import { forwardKl } from '../divergences/forward-kl.js';
 import { halfChi2PlusKl } from '../divergences/half-chi2-plus-kl.js';
 import { jensenShannon } from '../divergences/jensen-shannon.js';
@@ -32,7 +32,9 @@ const links = {
  *
  * `alpha` is the paper's: f'(u) = (1 - u^-alpha)/alpha, 0 reverse KL, 1 forward KL. TRL's `f_alpha_divergence_coef` is one
  * minus that in its code (its option text says otherwise, and at the default 1/2 both agree): `alphaConvention: 'trl'`
- * takes its number as it is. Above 1 that is an alpha below 0, which is no link; such runs are there to be repeated.
+ * takes its number as it is. TRL also has numbers above 1 (2 is half of Pearson's chi-squared), an alpha below 0: no link,
+ * and refused where it is given as the paper's. Under `trl` it is taken, so that such runs can be repeated, and nothing is
+ * claimed of where they end: it is not the optimum of the reward minus beta D_f.
  * `loggedRewards: 'logratio'` logs what TRL logs; the default is the reward that the loss implies, up to a constant of the
  * prompt. TRL caps exponents for alpha alone, at 80 in float32 and 11 in float16; here every link is capped.
  * `details` are those of `evaluateTransformed`.
@@ -56,17 +58,23 @@ export const fDpo = defineObjective({
     alphaConvention: z
       .enum(['paper', 'trl'])
       .default('paper')
-      .describe("Whose alpha that is: the paper's, or TRL's coefficient, which is one minus the paper's."),
+      .describe(
+        "Whose alpha that is: the paper's, or TRL's coefficient, one minus the paper's; above 1 that is no link, and the " +
+          'loss has no optimum that is known.',
+      ),
     labelSmoothing: linkOptions.labelSmoothing,
     exponentCap: linkOptions.exponentCap,
     loggedRewards: linkOptions.loggedRewards,
   },
   atReference: () => Math.LN2,
-  claims: (options) => (options.labelSmoothing === 0 ? { optimum: fOptimum(chosenLink(options), options.beta) } : {}),
-  evaluate: (input, options) => evaluateTransformed(input, linkOf(chosenLink(options), options.exponentCap), options),
+  claims: (options) => {
+    const divergence = chosen(options);
+    return options.labelSmoothing === 0 && isLink(divergence) ? { optimum: fOptimum(divergence, options.beta) } : {};
+  },
+  evaluate: (input, options) => evaluateTransformed(input, linkOf(chosen(options), options.exponentCap), options),
 });
 
-function chosenLink({
+function chosen({
   divergence,
   alpha,
   alphaConvention,

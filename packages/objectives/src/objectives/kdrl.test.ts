@@ -30,3 +30,15 @@ test('with a clip', () => {
   expect(kdrl.evaluate(kept, { coef: 0, clip: true }).loss).toBeCloseTo((-1.2 - 1) / 2, 14);
   expect(kdrl.evaluate(kept, { coef: 0 }).loss).toBeCloseTo((-2 - 1) / 2, 14);
 });
+
+test('with a weight of 0 the teacher has no pull, and its term is logged', () => {
+  const { loss, cotangents, metrics } = kdrl.evaluate(input, { coef: 0 });
+  expect(loss).toBeCloseTo((2 - 1) / 2, 14);
+  expect([...cotangents.logprobs!]).toEqual([1, -0.5].map((x) => expect.closeTo(x, 14)));
+  expect(meanMetrics(metrics)).toMatchObject({ 'loss/kl_avg': expect.closeTo(0.3125, 14) });
+});
+
+test('estimates held to a clamp', () => {
+  const { metrics } = kdrl.evaluate(input, { klClamp: 0.25 });
+  expect(meanMetrics(metrics)).toMatchObject({ 'loss/kl_avg': expect.closeTo((0.125 + 0.25) / 2, 14) });
+});

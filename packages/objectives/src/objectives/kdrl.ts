@@ -5,10 +5,12 @@ import { entropyMetric } from '../pairs.js';
 import {
   aggregator,
   clippedTerm,
+  klOptions,
   klTerm,
   type PolicyInput,
   policyNeeds,
   ratioOptions,
+  rewardClaims,
   sumTerms,
 } from '../surrogate/index.js';
 
@@ -49,9 +51,13 @@ export const kdrl = defineObjective({
     clip: z.boolean().default(false).describe('Clips the ratio to the old policy, as PPO does.'),
     clipRangeLow: z.number().min(0).default(0.2).describe('ε below, with `clip`.'),
     clipRangeHigh: z.number().min(0).default(0.2).describe('ε above, with `clip`.'),
+    klClamp: klOptions(0).klClamp,
     ...ratioOptions,
   },
-  evaluate(input, { coef, klEstimator, failedOnly, clip, clipRangeLow, clipRangeHigh, ...ratio }) {
+  claims: ({ coef, klEstimator, failedOnly }) =>
+    failedOnly ? {} : rewardClaims({ aggregation: 'tokens', beta: coef, klEstimator }),
+  claimedAt: [{ coef: 0 }],
+  evaluate(input, { coef, klEstimator, klClamp, failedOnly, clip, clipRangeLow, clipRangeHigh, ...ratio }) {
     const means = aggregator(input, { aggregation: 'tokens' });
     const gate = gateOf(input, failedOnly);
     const bounds = {
@@ -60,10 +66,12 @@ export const kdrl = defineObjective({
       dualClip: 0,
       ratioCap: 0,
     };
-    const kl = { klEstimator, reportedKl: 'k3', klClamp: 0, klImportance: 'none', importance: 'token' } as const;
+    const kl = { klEstimator, reportedKl: 'k3', klClamp, klImportance: 'none', importance: 'token' } as const;
+    // Its mean is logged at a weight of 0 too.
+    const distilled = klTerm(input, { ...kl, ...ratio, beta: coef === 0 ? 1 : coef }, means, gate);
     return sumTerms([
       clippedTerm(input, { ...bounds, ...ratio, importance: 'token' }, means),
-      klTerm(input, { ...kl, ...ratio, beta: coef }, means, gate),
+      coef === 0 ? { ...distilled, loss: 0, cotangents: {} } : distilled,
       { loss: 0, metrics: entropyMetric(input), cotangents: {}, details: { gate } },
     ]);
   },

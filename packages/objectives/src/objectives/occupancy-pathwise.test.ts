@@ -52,7 +52,13 @@ describe('laidlaw2024, as published', () => {
     expect([...cotangents.logprobs!]).toEqual([0, 0]);
   });
 
+  test('without a floor', () => {
+    const { loss } = occupancyPathwise.evaluate(rows(0.001, 0), { sqrtChi2Weight: 1, floor: 0 });
+    expect(loss).toBeCloseTo(0.001 * Math.SQRT1_2, 9);
+    expect(occupancyPathwise.evaluate(rows(0, 0), { floor: 0 }).loss).toBe(0);
+  });
+
   test('wrong options are refused', () => {
-    expect(() => occupancyPathwise.evaluate(rows(0), { floor: 0 })).toThrow(/`floor`/);
+    expect(() => occupancyPathwise.evaluate(rows(0), { floor: -1 })).toThrow(/`floor`/);
   });
 });

@@ -32,7 +32,7 @@ export const occupancyPathwise = defineObjective({
       .max(LARGEST_EXPONENT)
       .default(10)
       .describe('Size of a log-ratio beyond which its exponential goes on as its tangent.'),
-    floor: z.number().positive().default(1e-4).describe('What chi-squared is held above before its root is taken.'),
+    floor: z.number().min(0).default(1e-4).describe('What chi-squared is held above before its root is taken.'),
   },
   atReference: ({ sqrtChi2Weight, floor }) => sqrtChi2Weight * Math.sqrt(floor),
   evaluate(input, options) {

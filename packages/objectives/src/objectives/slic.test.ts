@@ -23,8 +23,7 @@ test('the likelihood can be a mean', () => {
   expect(slic.evaluate(pair(-2, -4), { nllWeight: 1, nllReduction: 'tokens' }).loss).toBe(1);
 });
 
-test('a negative margin is refused', () => {
-  expect(() => slic.resolveOptions({ margin: -1 })).toThrowErrorMatchingInlineSnapshot(
-    `[ObjectiveError: objective \`slic\`, option \`margin\`: expected number >= 0, got -1. The default is 1.]`,
-  );
+test('below 0 the margin is a lead that rejected may have', () => {
+  expect(slic.evaluate(pair(-2, -1.5), { margin: -0.75, nllWeight: 0 }).loss).toBe(0);
+  expect(slic.evaluate(pair(-2, -1), { margin: -0.75, nllWeight: 0 }).loss).toBe(0.25);
 });

@@ -20,7 +20,10 @@ export const slic = defineObjective({
   separable: true,
   needs: policyOnly,
   options: {
-    margin: z.number().min(0).default(1).describe('Nats by which chosen is to be likelier than rejected.'),
+    margin: z
+      .number()
+      .default(1)
+      .describe('Nats by which chosen is to be likelier than rejected; below 0, by which it may be less likely.'),
     nllWeight: referenceFreeOptions.nllWeight(0.1),
     nllReduction: referenceFreeOptions.nllReduction('sums'),
   },
