@@ -22,6 +22,7 @@ import type { Objective } from '../objective.js';
 import { seeded } from '../testing/random.js';
 import type { CertifyOptions, Finding } from './certificate.js';
 import { unknownScores } from './estimator.js';
+import { fitsRewards, rewardsAtRest } from './rewards-at-rest.js';
 import { type ClaimedSetting, settingsOf, told } from './settings.js';
 
 /** Largest difference of log-probabilities from the closed form: a gradient of 1e-13 over curvatures down to 1e-6. */
@@ -42,12 +43,13 @@ const REST = 1e-13;
 
 /**
  * Drives an objective over all rows of a world to where its gradient is zero. With a claimed optimum, that is where the
- * policy has to be; without one, the point has to be stationary.
+ * policy has to be; without one, the point has to be stationary. A reward model has to come to the true rewards.
  */
 export function fixedPointCheck(objective: Objective, { seed, vocabulary, length }: Required<CertifyOptions>): Finding {
   const unknown = unknownScores(objective);
   if (unknown) return unknown;
   const world = enumerableWorld({ seed, vocabulary, length });
+  if (fitsRewards(objective)) return rewardsAtRest(objective, world);
   const settings = settingsOf(objective);
   const driven = (options: ClaimedSetting['options'], labelNoise = 0): Driven => {
     const setting = { objective, options, world, seed, labelNoise };
