@@ -30,7 +30,7 @@ export function certificatesPage({ certificates, theory, orderings }: Certified)
     '| check | what is looked at |',
     '| --- | --- |',
     '| gradient | cotangents against central differences on random rows and options; stopped gradients are the declared ones |',
-    '| estimator | the expected gradient, enumerated over all rows and pulled back to the logits, against that of the functional it claims to descend, up to a positive factor; of others, against differences of the expected loss |',
+    '| estimator | the expected gradient, enumerated over all rows and pulled back to the logits, against that of the functional it claims to descend, weights and divisors included; of others, against differences of the expected loss |',
     '| fixed point | driven over all rows until its gradient is zero: the claimed optimum in log-probabilities to 1e-6, or, without a closed form, a point of rest |',
     '| invariances | masked entries, padding, the order of rows, micro-batches, the known loss at the reference, a reward shift where claimed |',
     '| extremes | finite loss and gradient at logratios of ±1e4 and one-token completions |',

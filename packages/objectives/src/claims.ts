@@ -1,6 +1,6 @@
 import type { Divergence } from './divergences/index.js';
 import { optimalPolicy } from './enumerable/optimum.js';
-import { logSumExp } from './enumerable/policy.js';
+import { logSumExp, normalized } from './enumerable/policy.js';
 import { rootBetween } from './enumerable/solve.js';
 import { sigmoid } from './numerics.js';
 
@@ -30,13 +30,17 @@ export interface Descent {
   readonly formula: string;
   /** [completions]: d functional / d π(y), up to a constant. Its gradient is Σ_y π(y) variation(y) ∇log π(y). */
   variation(world: ListedWorld, logprobs: Float64Array): Float64Array;
+  /** Holds where completions are one token long: estimates per token leave out what a token does to later ones. */
+  readonly oneToken?: boolean;
+  /** Holds where all rows are the policy's own: `perRow.external` is 0. */
+  readonly ownRows?: boolean;
 }
 
 /** What an objective promises beyond its gradient, for a certificate to hold it to. */
 export interface Claims {
   /** Absent: no closed form; a certificate then checks stationarity. */
   readonly optimum?: Optimum;
-  /** What its gradient descends on average over samples of the policy itself, up to a positive factor. */
+  /** What its gradient is on average over samples of the policy itself: exactly, every weight and divisor included. */
   readonly descends?: Descent;
   /** What `perRow.rewards` hold: rewards, or the probability to be preferred to a completion of the data. */
   readonly rewardsAre?: 'rewards' | 'win-rates';
@@ -149,9 +153,31 @@ export function divergenceDescent(divergence: Divergence): Descent {
   };
 }
 
+/** [completions]: log of the distribution that `perRow.targetLogScores` are of: π_ref e^r, normalised. */
+export function targetLogprobs({ reference, rewards }: Pick<ListedWorld, 'reference' | 'rewards'>): Float64Array {
+  return normalized(reference.map((logprob, i) => logprob + rewards[i]!));
+}
+
+/**
+ * A functional by the mean length, what a mean over tokens makes of a mean of sums. The step lists each completion once,
+ * with its probability as a weight, so that the mean length is that of the list.
+ */
+export function perToken(of: Descent): Descent {
+  return {
+    ...of,
+    formula: `(${of.formula}) / mean length`,
+    variation(world, logprobs) {
+      const tokens = world.lengths.reduce((sum, length) => sum + length, 0);
+      return of.variation(world, logprobs).map((value) => (value * world.lengths.length) / tokens);
+    },
+  };
+}
+
 /** A weighted sum of functionals. */
 export function sumOfDescents(terms: readonly { readonly weight: number; readonly of: Descent }[]): Descent {
   return {
+    ...(terms.some(({ of }) => of.oneToken) && { oneToken: true }),
+    ...(terms.some(({ of }) => of.ownRows) && { ownRows: true }),
     formula: terms.map(({ weight, of }) => (weight === 1 ? of.formula : `${weight} (${of.formula})`)).join(' + '),
     variation(world, logprobs) {
       const parts = terms.map(({ weight, of }) => of.variation(world, logprobs).map((value) => weight * value));

@@ -1,12 +1,16 @@
 import { describe, expect, test } from 'vitest';
 import { z } from 'zod';
+import { getObjective, objectives } from '../catalog.js';
 import { type Claims, divergenceDescent, gibbs, negativeReward } from '../claims.js';
 import { forwardKl, reverseKl } from '../divergences/index.js';
+import type { ObjectiveInput, ScoreName } from '../input.js';
 import { rowDifferences, rowSums, sigmoid, softplus, spreadRows, total } from '../numerics.js';
-import { defineObjective, type Objective } from '../objective.js';
+import { defineObjective, type Evaluation, type Objective } from '../objective.js';
 import { dpo } from '../objectives/dpo.js';
 import { interleave, marginsOf } from '../pairs.js';
+import { estimatorCheck } from './estimator.js';
 import { type CheckName, certify } from './index.js';
+import { settingsOf } from './settings.js';
 
 const trials = 2;
 
@@ -171,5 +175,99 @@ describe('an estimator is held to the divergence it claims', () => {
 
   test('k1 descends nothing', () => {
     expect(estimator(penalty(() => 1, { descends: divergenceDescent(reverseKl) })).passed).toBe(false);
+  });
+});
+
+/** An objective whose evaluation is another one; loss, gradient and all. */
+function evaluatedAs(
+  objective: Objective,
+  evaluate: (input: ObjectiveInput, options: Readonly<Record<string, unknown>>) => Evaluation,
+): Objective {
+  return { ...objective, evaluate: (input, options = {}) => evaluate(input, objective.resolveOptions(options)) };
+}
+
+/** a times one evaluation and b times another. */
+function combined(a: number, first: Evaluation, b: number, second: Evaluation): Evaluation {
+  const names = [...new Set([...Object.keys(first.cotangents), ...Object.keys(second.cotangents)])] as ScoreName[];
+  const cotangents = names.map((name) => {
+    const [one, other] = [first.cotangents[name], second.cotangents[name]];
+    return [name, (one ?? other)!.map((_, at) => a * (one?.[at] ?? 0) + b * (other?.[at] ?? 0))];
+  });
+  return { loss: a * first.loss + b * second.loss, metrics: {}, cotangents: Object.fromEntries(cotangents) };
+}
+
+const scaled = (objective: Objective, factor: number) =>
+  evaluatedAs(objective, (input, options) => {
+    const evaluation = objective.evaluate(input, options);
+    return combined(factor, evaluation, 0, evaluation);
+  });
+
+/** The term that `weight` weighs, with its sign turned. */
+const turned = (objective: Objective, weight: string) =>
+  evaluatedAs(objective, (input, options) =>
+    combined(2, objective.evaluate(input, { ...options, [weight]: 0 }), -1, objective.evaluate(input, options)),
+  );
+
+const estimatorPasses = (objective: Objective) =>
+  estimatorCheck(objective, { seed: 1, trials, vocabulary: 3, length: 2 }).passed;
+
+describe('an estimator is held to the size of what it claims', () => {
+  const claimed = Object.values(objectives).filter((objective) =>
+    settingsOf(objective).some(({ claims }) => claims.descends),
+  );
+
+  test.each(claimed)('$name times 0.5 or 7 is found', (objective) => {
+    expect(estimatorPasses(scaled(objective, 0.5))).toBe(false);
+    expect(estimatorPasses(scaled(objective, 7))).toBe(false);
+  });
+});
+
+describe('an estimator is held to its sign and its divergence', () => {
+  const [grpo, ppo, dapo, kdrl, hypo] = ['grpo', 'ppo', 'dapo', 'kdrl', 'hypo'].map(getObjective) as [
+    Objective,
+    Objective,
+    Objective,
+    Objective,
+    Objective,
+  ];
+
+  test.each([
+    [grpo, 'beta'],
+    [ppo, 'beta'],
+    [dapo, 'beta'],
+    [grpo, 'entropyCoef'],
+    [kdrl, 'coef'],
+    [hypo, 'klWeight'],
+  ] as const)('$0.name with its $1 turned round', (objective, weight) => {
+    expect(estimatorPasses(objective)).toBe(true);
+    expect(estimatorPasses(turned(objective, weight))).toBe(false);
+  });
+
+  test.each([grpo, ppo, kdrl])('k3 read as k2 in $name', (objective) => {
+    const confused = evaluatedAs(objective, (input, options) =>
+      objective.evaluate(input, { ...options, klEstimator: options.klEstimator === 'k3' ? 'k2' : options.klEstimator }),
+    );
+    expect(estimatorPasses(confused)).toBe(false);
+  });
+
+  test('a KL without the score term it is asked for', () => {
+    const without = evaluatedAs(grpo, (input, options) => grpo.evaluate(input, { ...options, klImportance: 'none' }));
+    expect(estimatorPasses(without)).toBe(false);
+  });
+
+  test.each(['f-dpg', 'occupancy-sqrt-chi2', 'occupancy-pathwise'].map(getObjective))(
+    '$name of the other sign',
+    (objective) => {
+      expect(estimatorPasses(objective)).toBe(true);
+      expect(estimatorPasses(scaled(objective, -1))).toBe(false);
+    },
+  );
+
+  test('the pathwise KL where chi-squared is asked for', () => {
+    const objective = getObjective('occupancy-pathwise');
+    const confused = evaluatedAs(objective, (input, options) =>
+      objective.evaluate(input, { ...options, klWeight: options.chi2Weight, chi2Weight: options.klWeight }),
+    );
+    expect(estimatorPasses(confused)).toBe(false);
   });
 });

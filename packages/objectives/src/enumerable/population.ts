@@ -1,4 +1,4 @@
-import { winRates } from '../claims.js';
+import { targetLogprobs, winRates } from '../claims.js';
 import type { ObjectiveInput, RowKind } from '../input.js';
 import { countTotals } from '../input.js';
 import { sigmoid } from '../numerics.js';
@@ -152,6 +152,10 @@ export interface Setting {
    */
   readonly onPolicy?: boolean;
   readonly labelNoise?: number;
+  /** All rows of a group are the policy's own: `perRow.external` is 0. */
+  readonly ownRows?: boolean;
+  /** Units of the step that stands for a population where an objective is not separable. Default 64. */
+  readonly step?: number;
   /** Draws what a row brings along and the world does not settle. */
   readonly seed?: number;
 }
@@ -190,7 +194,7 @@ export function expectedObjective(setting: Setting): ExpectedObjective {
       ownAndExternal: perRow.includes('external'),
       ...(labelNoise !== undefined && { labelNoise }),
     });
-    const taken = objective.separable ? all : repeated(all, unitRows[objective.rows]);
+    const taken = objective.separable ? all : repeated(all, unitRows[objective.rows], setting.step);
     return { ...taken, constants: constantsOf(setting, taken) };
   };
   const fixed = onPolicy ? undefined : draw(world.referencePolicy);
@@ -228,11 +232,11 @@ export function expectedObjective(setting: Setting): ExpectedObjective {
 /** Units of the step that stands for a population. */
 const STEP = 64;
 
-/** Each unit about as often as `STEP` times its weight, in an order that is not that of the completions. */
-function repeated({ rows, weights, labels, ranks, external }: Population, size: number): Population {
+/** Each unit about as often as `step` times its weight, in an order that is not that of the completions. */
+function repeated({ rows, weights, labels, ranks, external }: Population, size: number, step = STEP): Population {
   let carried = 0;
   const units = [...weights].flatMap((weight, unit) => {
-    const due = carried + weight * STEP;
+    const due = carried + weight * step;
     const times = Math.floor(due + 0.5);
     carried = due - times;
     return Array.from({ length: Math.max(0, times) }, () => unit);
@@ -250,7 +254,7 @@ function repeated({ rows, weights, labels, ranks, external }: Population, size: 
 
 /** The rows of a population as an objective reads them, but for what moves with the policy. */
 function constantsOf(
-  { objective, options, world, seed = 1 }: Setting,
+  { objective, options, world, ownRows = false, seed = 1 }: Setting,
   { rows, labels, ranks, external }: Population,
 ): ObjectiveInput {
   const needs = objective.needsOf(options);
@@ -262,6 +266,7 @@ function constantsOf(
     objective.claims?.(objective.resolveOptions(options)).rewardsAre === 'win-rates' ? winRates(world) : rewards;
   const mean = expectation(world.sampling, judged);
   const perRow = Float64Array.from(rows, (row) => judged[row]!);
+  const target = targetLogprobs(world);
   const perToken = new Float64Array(rows.length * space.length);
   perRow.forEach((reward, row) => {
     perToken.fill(reward - mean, row * space.length, (row + 1) * space.length);
@@ -275,6 +280,8 @@ function constantsOf(
       ...(labels && { labels }),
       ...(ranks && { ranks }),
       ...(external && { external }),
+      ...(ownRows && { external: new Uint8Array(rows.length) }),
+      targetLogScores: Float64Array.from(rows, (row) => target[row]!),
       rewards: perRow,
     },
     perToken: {

@@ -7,6 +7,7 @@ import {
   entropyTerm,
   importanceOptions,
   klOptions,
+  klSettings,
   klTerm,
   logRatios,
   meanOf,
@@ -40,6 +41,7 @@ export const cispo = defineObjective({
   needsOf: policyNeedsOf,
   // On policy the weight is that of a ratio of 1, the same everywhere.
   claims: (options) => rewardClaims({ ...options, aggregation: 'tokens', importance: 'token' }),
+  claimedAt: klSettings,
   options: {
     ratioMin: z.number().min(0).default(0).describe('Least weight of a token.'),
     ratioMax: z.number().positive().default(5).describe('Most weight of a token.'),

@@ -4,6 +4,7 @@ import {
   clippedSurrogate,
   entropyOptions,
   klOptions,
+  klSettings,
   policyNeeds,
   policyNeedsOf,
   ratioOptions,
@@ -29,6 +30,7 @@ export const dapo = defineObjective({
   needs: policyNeeds,
   needsOf: policyNeedsOf,
   claims: (options) => rewardClaims({ ...options, aggregation: 'tokens' }),
+  claimedAt: klSettings,
   options: {
     ...clipOptions({ low: 0.2, high: 0.28 }),
     ...ratioOptions,

@@ -6,6 +6,7 @@ import {
   emptyRowOptions,
   entropyOptions,
   klOptions,
+  klSettings,
   policyNeeds,
   policyNeedsOf,
   ratioOptions,
@@ -31,6 +32,7 @@ export const drGrpo = defineObjective({
   needs: policyNeeds,
   needsOf: policyNeedsOf,
   claims: (options) => rewardClaims({ ...options, aggregation: 'constant' }),
+  claimedAt: klSettings,
   options: {
     ...clipOptions({ low: 0.2, high: 0.2 }),
     ...ratioOptions,

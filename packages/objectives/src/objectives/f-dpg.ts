@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { targetLogprobs } from '../claims.js';
 import {
   alphaDivergence,
   type Divergence,
@@ -67,9 +68,21 @@ export const fDpg = defineObjective({
     logZ: z.number().default(0).describe('log of the sum of the exponentials of all scores, in nats.'),
     baseline: z.number().default(0).describe('Mean of the pseudo-rewards, as far as known.'),
   },
+  claims(options) {
+    const { derivative } = generatorOf(options);
+    return {
+      descends: {
+        formula: 'D_f(π ‖ p), p the distribution of the scores',
+        variation: (world, logprobs) => {
+          const scores = targetLogprobs(world);
+          return logprobs.map((logprob, i) => derivative(logprob - (scores[i]! - options.logZ)));
+        },
+      },
+    };
+  },
   evaluate(input, { divergence, alpha, logZ, baseline }) {
     const { stopped, policy, old, perRow } = input;
-    const { derivative } = divergence === 'alpha' ? alphaDivergence(alpha) : named[divergence];
+    const { derivative } = generatorOf({ divergence, alpha });
     const rows = divisor(input.totals.rows);
     const scores = perRow.targetLogScores;
     const logRatios = rowSums(input, stopped.logprobs).map((logprob, row) => held(logprob - (scores[row]! - logZ)));
@@ -97,6 +110,16 @@ export const fDpg = defineObjective({
     };
   },
 });
+
+function generatorOf({
+  divergence,
+  alpha,
+}: {
+  readonly divergence: keyof typeof named | 'alpha';
+  readonly alpha: number;
+}): Divergence {
+  return divergence === 'alpha' ? alphaDivergence(alpha) : named[divergence];
+}
 
 function held(log: number): number {
   return Math.min(Math.max(log, -LARGEST_EXPONENT), LARGEST_EXPONENT);

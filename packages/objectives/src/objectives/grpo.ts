@@ -6,6 +6,7 @@ import {
   entropyOptions,
   importanceOptions,
   klOptions,
+  klSettings,
   policyNeeds,
   policyNeedsOf,
   ratioOptions,
@@ -33,6 +34,7 @@ export const grpo = defineObjective({
   needs: policyNeeds,
   needsOf: policyNeedsOf,
   claims: rewardClaims,
+  claimedAt: klSettings,
   options: {
     ...clipOptions({ low: 0.2, high: 0.2 }),
     ...ratioOptions,

@@ -5,9 +5,11 @@ import {
   emptyRowOptions,
   entropyOptions,
   klOptions,
+  klSettings,
   policyNeeds,
   policyNeedsOf,
   ratioOptions,
+  rewardClaims,
 } from '../surrogate/index.js';
 
 /**
@@ -28,6 +30,8 @@ export const gspo = defineObjective({
   detached: ['logprobs:old', 'logprobs:kl'],
   needs: policyNeeds,
   needsOf: policyNeedsOf,
+  claims: (options) => rewardClaims({ ...options, aggregation: 'rows', importance: 'row-mean' }),
+  claimedAt: klSettings,
   options: {
     ...clipOptions({ low: 3e-4, high: 4e-4 }),
     ...ratioOptions,

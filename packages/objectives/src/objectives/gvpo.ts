@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { rowsByGroup } from '../advantages/index.js';
-import { gibbs, negativeReward } from '../claims.js';
+import { gibbs, negativeReward, sumOfDescents } from '../claims.js';
 import { divisor, rowDifferences, spreadRows, total } from '../numerics.js';
 import { defineObjective } from '../objective.js';
 import { entropyMetric } from '../pairs.js';
@@ -33,7 +33,7 @@ export const gvpo = defineObjective({
   claims: ({ beta, anchor }) =>
     anchor === 'reference'
       ? { optimum: gibbs(beta), rewardShift: true }
-      : { descends: negativeReward, rewardShift: true },
+      : { descends: sumOfDescents([{ weight: beta, of: negativeReward }]), rewardShift: true },
   options: {
     beta: z.number().positive().default(0.1).describe('Weight of the pull to the anchor.'),
     anchor: z

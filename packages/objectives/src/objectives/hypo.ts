@@ -1,4 +1,6 @@
 import { z } from 'zod';
+import { divergenceDescent, sumOfDescents } from '../claims.js';
+import { reverseKl } from '../divergences/index.js';
 import { ObjectiveError } from '../errors.js';
 import { logisticLoss } from '../margin-losses.js';
 import { divisor, rowDifferences, rowSums, spreadRows, total } from '../numerics.js';
@@ -33,6 +35,13 @@ export const hypo = defineObjective({
     beta: z.number().positive().default(0.1).describe("Weight of the pull to the reference in DPO's term."),
     klWeight: z.number().min(0).default(1e-4).describe('Weight of the KL on the samples of the policy.'),
   },
+  claims: ({ klWeight }) => ({
+    descends: {
+      ...sumOfDescents([{ weight: klWeight, of: divergenceDescent(reverseKl) }]),
+      formula: `${klWeight} KL(π ‖ π_ref), on its own rows`,
+      ownRows: true,
+    },
+  }),
   evaluate(input, { beta, klWeight }) {
     const { groups, labels, external } = input.perRow;
     const logratios = rowDifferences(input, input.policy.logprobs, input.reference.logprobs);

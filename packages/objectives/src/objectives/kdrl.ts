@@ -54,8 +54,8 @@ export const kdrl = defineObjective({
     klClamp: klOptions(0).klClamp,
     ...ratioOptions,
   },
-  claims: ({ coef, klEstimator, failedOnly }) =>
-    failedOnly ? {} : rewardClaims({ aggregation: 'tokens', beta: coef, klEstimator }),
+  claims: ({ coef, klEstimator, klClamp, failedOnly }) =>
+    failedOnly ? {} : rewardClaims({ aggregation: 'tokens', beta: coef, klEstimator, klClamp }),
   claimedAt: [{ coef: 0 }],
   evaluate(input, { coef, klEstimator, klClamp, failedOnly, clip, clipRangeLow, clipRangeHigh, ...ratio }) {
     const means = aggregator(input, { aggregation: 'tokens' });

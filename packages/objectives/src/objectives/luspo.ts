@@ -5,6 +5,7 @@ import {
   emptyRowOptions,
   entropyOptions,
   klOptions,
+  klSettings,
   policyNeeds,
   policyNeedsOf,
   ratioOptions,
@@ -30,6 +31,7 @@ export const luspo = defineObjective({
   needs: policyNeeds,
   needsOf: policyNeedsOf,
   claims: (options) => rewardClaims({ ...options, aggregation: 'sums', importance: 'row-mean' }),
+  claimedAt: klSettings,
   options: {
     ...clipOptions({ low: 3e-4, high: 4e-4 }),
     ...ratioOptions,

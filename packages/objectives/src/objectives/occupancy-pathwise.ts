@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { forwardKl, pearsonChi2 } from '../divergences/index.js';
 import { LARGEST_EXPONENT } from '../numerics.js';
 import { defineObjective } from '../objective.js';
 import { pathwisePenalty } from '../occupancy/index.js';
@@ -35,6 +36,25 @@ export const occupancyPathwise = defineObjective({
     floor: z.number().min(0).default(1e-4).describe('What chi-squared is held above before its root is taken.'),
   },
   atReference: ({ sqrtChi2Weight, floor }) => sqrtChi2Weight * Math.sqrt(floor),
+  claims: ({ klWeight, chi2Weight, sqrtChi2Weight, floor }) => ({
+    descends: {
+      formula:
+        'klWeight KL(π_ref ‖ π) + (chi2Weight + sqrtChi2Weight/(2 sqrt χ²)) (χ²/2 + KL(π_ref ‖ π)), with the root held',
+      variation({ reference }, logprobs) {
+        const chi2 = pearsonChi2.exact(logprobs, reference).value;
+        const weight = chi2Weight + (chi2 > floor ? sqrtChi2Weight / (2 * Math.sqrt(chi2)) : 0);
+        return logprobs.map((logprob, i) => {
+          const logratio = logprob - reference[i]!;
+          const kl = forwardKl.derivative(logratio);
+          return klWeight * kl + weight * (pearsonChi2.derivative(logratio) / 2 + kl);
+        });
+      },
+    },
+  }),
+  claimedAt: [
+    { sqrtChi2Weight: 0, klWeight: 1 },
+    { sqrtChi2Weight: 0, chi2Weight: 1 },
+  ],
   evaluate(input, options) {
     const { policy, reference, rows } = input;
     const penalty = pathwisePenalty(

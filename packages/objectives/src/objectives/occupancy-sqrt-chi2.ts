@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { pearsonChi2 } from '../divergences/index.js';
 import { divisor, LARGEST_EXPONENT, spreadRows, total } from '../numerics.js';
 import { defineObjective } from '../objective.js';
 import { importanceEstimate } from '../occupancy/index.js';
@@ -44,6 +45,15 @@ export const occupancySqrtChi2 = defineObjective({
       .describe('The rows are of the policy as it stands, and no old log-probabilities are read.'),
   },
   atReference: () => 0,
+  claims: ({ weight }) => ({
+    descends: {
+      formula: `${weight} sqrt χ²(π ‖ π_ref)`,
+      variation({ reference }, logprobs) {
+        const root = Math.sqrt(pearsonChi2.exact(logprobs, reference).value);
+        return logprobs.map((logprob, i) => (weight * pearsonChi2.derivative(logprob - reference[i]!)) / (2 * root));
+      },
+    },
+  }),
   evaluate(input, { weight, clip, onPolicy }) {
     const { values, slopes, logratios, clipped } = importanceEstimate(
       {

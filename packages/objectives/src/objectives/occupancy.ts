@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { divergenceDescent } from '../claims.js';
+import { divergenceDescent, sumOfDescents } from '../claims.js';
 import { divisor, LARGEST_EXPONENT, spreadRows, total } from '../numerics.js';
 import { defineObjective } from '../objective.js';
 import { generatorOf } from '../occupancy/divergences.js';
@@ -50,7 +50,9 @@ export const occupancy = defineObjective({
       .describe('The rows are of the policy as it stands, and no old log-probabilities are read.'),
   },
   atReference: () => 0,
-  claims: ({ divergence }) => ({ descends: divergenceDescent(generatorOf(divergence)) }),
+  claims: ({ divergence, weight }) => ({
+    descends: sumOfDescents([{ weight, of: divergenceDescent(generatorOf(divergence)) }]),
+  }),
   evaluate(input, { divergence, weight, clip, onPolicy }) {
     const { values, slopes, logratios, clipped } = importanceEstimate(
       {

@@ -11,6 +11,7 @@ import {
   clippedSurrogate,
   entropyOptions,
   klOptions,
+  klSettings,
   meanOf,
   oldLogprobs,
   type PolicyInput,
@@ -44,6 +45,7 @@ export const ppo = defineObjective({
   needs: policyNeeds,
   needsOf: (options) => withValues(policyNeedsOf(options), options),
   claims: rewardClaims,
+  claimedAt: klSettings,
   options: {
     ...clipOptions({ low: 0.2, high: 0.2 }),
     ...ratioOptions,

@@ -5,6 +5,7 @@ import {
   emptyRowOptions,
   entropyOptions,
   klOptions,
+  klSettings,
   policyNeeds,
   policyNeedsOf,
   ratioOptions,
@@ -31,6 +32,7 @@ export const rloo = defineObjective({
   needs: policyNeeds,
   needsOf: policyNeedsOf,
   claims: (options) => rewardClaims({ ...options, aggregation: 'rows', importance: 'row-sum' }),
+  claimedAt: klSettings,
   options: {
     ...clipOptions({ low: 0.2, high: 0.2 }),
     ...ratioOptions,

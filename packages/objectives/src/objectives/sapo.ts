@@ -8,6 +8,7 @@ import {
   entropyTerm,
   importanceOptions,
   klOptions,
+  klSettings,
   klTerm,
   logRatios,
   oldLogprobs,
@@ -40,6 +41,7 @@ export const sapo = defineObjective({
   needs: policyNeeds,
   needsOf: policyNeedsOf,
   claims: rewardClaims,
+  claimedAt: klSettings,
   options: {
     temperaturePositive: z.number().positive().default(1).describe('τ where the advantage is positive.'),
     temperatureNegative: z.number().positive().default(1.05).describe('τ where it is not.'),

@@ -8,6 +8,7 @@ import {
   entropyTerm,
   importanceOptions,
   klOptions,
+  klSettings,
   klTerm,
   oldLogprobs,
   policyNeeds,
@@ -44,6 +45,7 @@ export const vespo = defineObjective({
   needs: policyNeeds,
   needsOf: policyNeedsOf,
   claims: (options) => rewardClaims({ ...options, aggregation: 'tokens', importance: 'token' }),
+  claimedAt: klSettings,
   options: {
     powerPositive: z.number().min(0).default(2).describe('k where the advantage is not negative.'),
     decayPositive: z.number().min(1e-4).default(3).describe('λ where the advantage is not negative.'),

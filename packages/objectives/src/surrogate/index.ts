@@ -1,5 +1,5 @@
 export { type Aggregation, type AggregationOptions, type Aggregator, aggregations, aggregator } from './aggregation.js';
-export { rewardClaims } from './claims.js';
+export { klSettings, rewardClaims } from './claims.js';
 export { type ClipOptions, type ClippedLoss, clippedLoss, type SurrogateLoss, softGateLoss } from './clip.js';
 export { clippedSurrogate, clippedTerm, type SurrogateOptions } from './clipped.js';
 export { highEntropyTokens, keptAdvantages, keptFraction } from './high-entropy.js';
