@@ -42,7 +42,8 @@ interface WeightedScore {
  *                        (BD-KD), its rule for the weights left out
  * The mean is over tokens by default, as GKD's. Scores are taken at the policy's temperature, which divides the logits
  * of both; `weighted` with temperature² gives back the gradient's scale. Sampled in place of exact, reverse KL is
- * `kdrl` without rewards. Logs `divergence`, the mean over tokens; details `divergences`, [rows, tokens].
+ * `kdrl` without rewards. With the reference as teacher it is the full-vocabulary f-penalty of other losses, in a
+ * `weighted` sum with them. Logs `divergence`, the mean over tokens; details `divergences`, [rows, tokens].
  */
 export const distillation = defineObjective({
   name: 'distillation',

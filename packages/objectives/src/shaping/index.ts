@@ -1,4 +1,5 @@
 export { type AdaptiveKlOptions, adaptiveKlController, fixedKlController, type KlController } from './controllers.js';
+export { type FPenaltyForm, type FRewardOptions, type FShapedRewards, fPenalty, fShapedRewards } from './f-rewards.js';
 export {
   type KlRewardOptions,
   type ScoredCompletions,

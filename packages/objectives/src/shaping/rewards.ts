@@ -42,14 +42,23 @@ export interface ShapedRewards {
  * A row without a completion token gets no reward at all, and counts as a row with KL 0.
  */
 export function shapedRewards(completions: ScoredCompletions, options: KlRewardOptions): ShapedRewards {
-  const { rows, tokens, completionMask } = completions;
   const scores = usedScores(completions, options);
   const { rewards, kl, ...means } = klRewards(completions, options);
+  return { rewards: addScores(completions, rewards, scores), kl, usedScores: scores, ...means };
+}
+
+/** [rows, tokens]: rewards with each row's score on its last completion token. */
+export function addScores(
+  { rows, tokens, completionMask }: Grid,
+  rewards: Float64Array,
+  scores: Float64Array,
+): Float64Array {
+  const scored = rewards.slice();
   for (let row = 0; row < rows; row++) {
     const last = completionMask.subarray(row * tokens, (row + 1) * tokens).lastIndexOf(1);
-    if (last >= 0) rewards[row * tokens + last]! += scores[row]!;
+    if (last >= 0) scored[row * tokens + last]! += scores[row]!;
   }
-  return { rewards, kl, usedScores: scores, ...means };
+  return scored;
 }
 
 /** The rewards before any score. */
