@@ -3,14 +3,18 @@ import { z } from 'zod';
 import { getObjective, objectives } from '../catalog.js';
 import { type Claims, divergenceDescent, gibbs, negativeReward } from '../claims.js';
 import { forwardKl, reverseKl } from '../divergences/index.js';
+import { optimalPolicy } from '../enumerable/index.js';
 import type { ObjectiveInput, ScoreName } from '../input.js';
 import { rowDifferences, rowSums, sigmoid, softplus, spreadRows, total } from '../numerics.js';
 import { defineObjective, type Evaluation, type Objective } from '../objective.js';
 import { dpo } from '../objectives/dpo.js';
+import { occupancyRewards } from '../occupancy/index.js';
 import { interleave, marginsOf } from '../pairs.js';
 import { estimatorCheck } from './estimator.js';
 import { type CheckName, certify } from './index.js';
 import { settingsOf } from './settings.js';
+import { faithfulErrors, rewardErrors } from './theory/occupancy.js';
+import { firstOrderErrors } from './theory/optima.js';
 
 const trials = 2;
 
@@ -223,27 +227,20 @@ describe('an estimator is held to the size of what it claims', () => {
 });
 
 describe('an estimator is held to its sign and its divergence', () => {
-  const [grpo, ppo, dapo, kdrl, hypo] = ['grpo', 'ppo', 'dapo', 'kdrl', 'hypo'].map(getObjective) as [
-    Objective,
-    Objective,
-    Objective,
-    Objective,
-    Objective,
-  ];
-
   test.each([
-    [grpo, 'beta'],
-    [ppo, 'beta'],
-    [dapo, 'beta'],
-    [grpo, 'entropyCoef'],
-    [kdrl, 'coef'],
-    [hypo, 'klWeight'],
-  ] as const)('$0.name with its $1 turned round', (objective, weight) => {
+    ['grpo', 'beta'],
+    ['ppo', 'beta'],
+    ['dapo', 'beta'],
+    ['grpo', 'entropyCoef'],
+    ['kdrl', 'coef'],
+    ['hypo', 'klWeight'],
+  ] as const)('%s with its %s turned round', (name, weight) => {
+    const objective = getObjective(name);
     expect(estimatorPasses(objective)).toBe(true);
     expect(estimatorPasses(turned(objective, weight))).toBe(false);
   });
 
-  test.each([grpo, ppo, kdrl])('k3 read as k2 in $name', (objective) => {
+  test.each(['grpo', 'ppo', 'kdrl'].map(getObjective))('k3 read as k2 in $name', (objective) => {
     const confused = evaluatedAs(objective, (input, options) =>
       objective.evaluate(input, { ...options, klEstimator: options.klEstimator === 'k3' ? 'k2' : options.klEstimator }),
     );
@@ -251,6 +248,7 @@ describe('an estimator is held to its sign and its divergence', () => {
   });
 
   test('a KL without the score term it is asked for', () => {
+    const grpo = getObjective('grpo');
     const without = evaluatedAs(grpo, (input, options) => grpo.evaluate(input, { ...options, klImportance: 'none' }));
     expect(estimatorPasses(without)).toBe(false);
   });
@@ -269,5 +267,34 @@ describe('an estimator is held to its sign and its divergence', () => {
       objective.evaluate(input, { ...options, klWeight: options.chi2Weight, chi2Weight: options.klWeight }),
     );
     expect(estimatorPasses(confused)).toBe(false);
+  });
+});
+
+describe('what theory says is held to its size', () => {
+  const seeds = [0, 1];
+  const least = 1e-9;
+
+  test('the occupancy loss: half of value and slope is found', () => {
+    const { occupancy } = objectives as { readonly occupancy: Objective };
+    expect(Math.max(...faithfulErrors(occupancy, seeds))).toBeLessThan(least);
+    expect(Math.min(...faithfulErrors(scaled(occupancy, 0.5), seeds))).toBeGreaterThan(0.1);
+  });
+
+  test('occupancy in the rewards: penalties of another sign or size are found', () => {
+    const multiplied =
+      (factor: number): typeof occupancyRewards =>
+      (rewards, logratios, options) => {
+        const { penalties, divergence } = occupancyRewards(rewards, logratios, options);
+        const paid = rewards.map((reward, row) => reward - factor * options.coefficient * penalties[row]!);
+        return { rewards: paid, penalties, divergence };
+      };
+    expect(Math.max(...rewardErrors(multiplied(1), seeds))).toBeLessThan(least);
+    for (const factor of [-1, -3, 2]) expect(Math.max(...rewardErrors(multiplied(factor), seeds))).toBeGreaterThan(0.1);
+  });
+
+  test('an optimum of large beta that is off by a ten-millionth is found', () => {
+    expect(Math.max(...firstOrderErrors(optimalPolicy, seeds))).toBeLessThan(least);
+    const off: typeof optimalPolicy = (problem) => optimalPolicy({ ...problem, beta: problem.beta * (1 + 1e-7) });
+    expect(Math.max(...firstOrderErrors(off, seeds))).toBeGreaterThan(least);
   });
 });

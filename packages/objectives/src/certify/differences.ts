@@ -21,9 +21,3 @@ export function relativeError(actual: Float64Array, expected: Float64Array, leas
   const apart = actual.reduce((most, value, i) => Math.max(most, Math.abs(value - expected[i]!)), 0);
   return apart === 0 ? 0 : apart / scale;
 }
-
-/** The factor by which `expected` comes closest to `actual`, in the sense of least squares. */
-export function factorBetween(actual: Float64Array, expected: Float64Array): number {
-  const dot = (a: Float64Array, b: Float64Array) => a.reduce((sum, value, i) => sum + value * b[i]!, 0);
-  return dot(actual, expected) / dot(expected, expected);
-}

@@ -1,4 +1,4 @@
-import { type Divergence, forwardKl, pearsonChi2, reverseKl } from '../../divergences/index.js';
+import { type Divergence, forwardKl, pearsonChi2, reverseKl, totalVariation } from '../../divergences/index.js';
 import { normal, normalized } from '../../enumerable/index.js';
 import { expectedEstimate, type KlEstimator } from '../../estimators/index.js';
 import { seeded } from '../../testing/random.js';
@@ -15,6 +15,7 @@ const descended: readonly {
   { estimator: 'k1', factor: 0, of: reverseKl, name: 'nothing' },
   { estimator: 'k2', factor: 1, of: reverseKl, name: 'KL(π‖ref)' },
   { estimator: 'k3', factor: 1, of: forwardKl, name: 'KL(ref‖π)' },
+  { estimator: 'abs', factor: 2, of: totalVariation, name: 'twice TV(π, ref)' },
   { estimator: 'k3-swapped', factor: 0.5, of: pearsonChi2, name: 'half of chi2(π‖ref)' },
   { estimator: 'k1+', factor: 1, of: reverseKl, name: 'KL(π‖ref)' },
   { estimator: 'k3+', factor: 1, of: reverseKl, name: 'KL(π‖ref)' },

@@ -1,7 +1,7 @@
 import { bestOfNBounds } from './best-of-n.js';
 import type { NamedCheck } from './check.js';
 import { klEstimatorsDescend, klEstimatorsInRewards } from './estimators.js';
-import { correlationBoundHolds, faithfulOccupancy, publishedOccupancy } from './occupancy.js';
+import { correlationBoundHolds, faithfulOccupancy, occupancyInRewards, publishedOccupancy } from './occupancy.js';
 import { bestOnItsOwn, firstOrder } from './optima.js';
 
 export type { NamedCheck, TheoryCheck } from './check.js';
@@ -16,4 +16,5 @@ export const theoryChecks: readonly NamedCheck[] = [
   correlationBoundHolds,
   publishedOccupancy,
   faithfulOccupancy,
+  occupancyInRewards,
 ];

@@ -1,11 +1,26 @@
-import { divergenceDescent, sumOfDescents } from '../../claims.js';
+import { type Descent, divergenceDescent, negativeReward, sumOfDescents } from '../../claims.js';
 import { forwardKl, pearsonChi2, reverseKl, totalVariation } from '../../divergences/index.js';
-import { type EnumerableWorld, expectedObjective, normal, randomPolicy, standardized } from '../../enumerable/index.js';
+import {
+  type EnumerableWorld,
+  expectedObjective,
+  normal,
+  randomPolicy,
+  sequenceLogprobs,
+  standardized,
+} from '../../enumerable/index.js';
+import type { Objective } from '../../objective.js';
 import { occupancy } from '../../objectives/occupancy.js';
-import { correlationBound, expectedPathwise } from '../../occupancy/index.js';
+import { reinforce } from '../../objectives/reinforce.js';
+import {
+  correlationBound,
+  expectedPathwise,
+  type OccupancyDivergence,
+  occupancyDivergences,
+  occupancyRewards,
+} from '../../occupancy/index.js';
 import { seeded } from '../../testing/random.js';
-import { factorBetween, relativeError } from '../differences.js';
-import { functionalGradient } from '../estimator.js';
+import { relativeError } from '../differences.js';
+import { countedPolicy, functionalGradient } from '../estimator.js';
 import { theoryCheck, theorySeeds, theoryWorld, withinIdentity } from './check.js';
 import { variedPolicies } from './policies.js';
 
@@ -64,23 +79,95 @@ export const publishedOccupancy = theoryCheck(
   },
 );
 
-export const faithfulOccupancy = theoryCheck('the importance-corrected occupancy loss descends what it names', () => {
-  const named = { kl: reverseKl, chi2: pearsonChi2, tv: totalVariation } as const;
-  const errors = theorySeeds.flatMap((seed) => {
+const named = { kl: reverseKl, chi2: pearsonChi2, tv: totalVariation } as const;
+
+/** Errors of the expected gradients of `occupancy`, or of what stands in its place, weight included. */
+export function faithfulErrors(objective: Objective, seeds = theorySeeds): number[] {
+  const weight = 0.3;
+  return seeds.flatMap((seed) => {
     const world = theoryWorld(seed);
     const policy = randomPolicy(world.space, seeded(seed + 7000), 0.5);
     return (Object.keys(named) as (keyof typeof named)[]).map((divergence) => {
-      const expected = expectedObjective({ objective: occupancy, options: { divergence }, world, onPolicy: true });
-      const actual = expected.gradient(policy);
-      const claimed = functionalGradient(divergenceDescent(named[divergence]), world, policy);
-      const factor = factorBetween(actual, claimed);
-      return factor > 0
-        ? relativeError(
-            actual,
-            claimed.map((slope) => factor * slope),
-          )
-        : Number.POSITIVE_INFINITY;
+      const options = { divergence, weight };
+      const claimed = sumOfDescents([{ weight, of: divergenceDescent(named[divergence]) }]);
+      return relativeError(
+        expectedObjective({ objective, options, world, onPolicy: true }).gradient(policy),
+        functionalGradient(claimed, world, policy),
+      );
     });
   });
-  return { paper, ...withinIdentity(errors, `${errors.length} gradients`) };
-});
+}
+
+export const faithfulOccupancy = theoryCheck(
+  'the importance-corrected occupancy loss descends what it names, weight included',
+  () => {
+    const errors = faithfulErrors(occupancy as unknown as Objective);
+    return { paper, ...withinIdentity(errors, `${errors.length} gradients`) };
+  },
+);
+
+/**
+ * Errors of `occupancyRewards`, or of what stands in its place: REINFORCE on its rewards against the gradient of
+ * -E reward + coefficient D, and the estimate of D against D. Each completion is there as often as the policy draws it.
+ */
+export function rewardErrors(rewardsOf: typeof occupancyRewards, seeds = theorySeeds): number[] {
+  const coefficient = 0.7;
+  return seeds.flatMap((seed) => {
+    const world = theoryWorld(seed);
+    const { space, reference, rewards } = world;
+    const policy = countedPolicy(space, 10 * space.sequences, seeded(seed + 7000));
+    const logprobs = sequenceLogprobs(policy);
+    const rows = [...logprobs].flatMap((logprob, i) =>
+      new Array<number>(Math.round(10 * space.sequences * Math.exp(logprob))).fill(i),
+    );
+    const of = (values: Float64Array) => Float64Array.from(rows, (row) => values[row]!);
+    const logratios = logprobs.map((logprob, i) => logprob - reference[i]!);
+    return occupancyDivergences.flatMap((divergence) => {
+      const paid = rewardsOf(of(rewards), of(logratios), { divergence, coefficient });
+      const perCompletion = new Float64Array(space.sequences);
+      rows.forEach((row, at) => {
+        perCompletion[row] = paid.rewards[at]!;
+      });
+      const objective = reinforce as unknown as Objective;
+      const value = divergenceValue(divergence, logprobs, reference);
+      const claimed = sumOfDescents([
+        { weight: 1, of: negativeReward },
+        { weight: coefficient, of: rootedDescent(divergence) },
+      ]);
+      return [
+        relativeError(
+          expectedObjective({ objective, world: { ...world, rewards: perCompletion }, onPolicy: true }).gradient(
+            policy,
+          ),
+          functionalGradient(claimed, world, policy),
+        ),
+        Math.abs(paid.divergence - value) / value,
+      ];
+    });
+  });
+}
+
+/** By the divergences themselves. */
+function divergenceValue(divergence: OccupancyDivergence, policy: Float64Array, reference: Float64Array): number {
+  if (divergence === 'sqrt-chi2') return Math.sqrt(pearsonChi2.exact(policy, reference).value);
+  return named[divergence].exact(policy, reference).value;
+}
+
+function rootedDescent(divergence: OccupancyDivergence): Descent {
+  if (divergence !== 'sqrt-chi2') return divergenceDescent(named[divergence]);
+  return {
+    formula: 'sqrt χ²(π ‖ π_ref)',
+    variation({ reference }, logprobs) {
+      const root = divergenceValue(divergence, logprobs, reference);
+      return logprobs.map((logprob, i) => pearsonChi2.derivative(logprob - reference[i]!) / (2 * root));
+    },
+  };
+}
+
+export const occupancyInRewards = theoryCheck(
+  'occupancy divergences in the rewards: REINFORCE descends -E reward + coefficient D',
+  () => {
+    const errors = rewardErrors(occupancyRewards);
+    return { paper, ...withinIdentity(errors, `${errors.length} gradients and values`) };
+  },
+);

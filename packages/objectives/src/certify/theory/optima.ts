@@ -23,17 +23,22 @@ export const ranked: readonly Divergence[] = [
   neymanChi2,
 ];
 
-export const firstOrder = theoryCheck('first-order conditions of every regularised optimum', () => {
+/** Errors of the first-order conditions at `optimalPolicy`, or at what stands in its place; rewards are of size 1. */
+export function firstOrderErrors(optimum: typeof optimalPolicy, seeds = theorySeeds): number[] {
   const betas = spacedBetween(0.02, 50, 10);
-  const errors = theorySeeds.flatMap((seed) => {
+  return seeds.flatMap((seed) => {
     const { reference, rewards } = theoryWorld(seed);
     return [...ranked, squaredHellinger].flatMap((divergence) =>
       betas.map((beta) => {
         const problem = { reference, rewards, divergence, beta };
-        return firstOrderError(problem, optimalPolicy(problem)) / Math.max(1, beta);
+        return firstOrderError(problem, optimum(problem));
       }),
     );
   });
+}
+
+export const firstOrder = theoryCheck('first-order conditions of every regularised optimum', () => {
+  const errors = firstOrderErrors(optimalPolicy);
   return { paper: 'Wang et al. 2023, arXiv:2309.16240', ...withinIdentity(errors, `${errors.length} optima`) };
 });
 
