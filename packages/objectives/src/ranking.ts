@@ -1,13 +1,3 @@
-/** Row indices of each group, in the order of the rows. */
-export function groupsOfRows(groups: Int32Array): readonly number[][] {
-  const found: number[][] = [];
-  groups.forEach((group, row) => {
-    if (row === 0 || groups[row - 1] !== group) found.push([]);
-    found.at(-1)!.push(row);
-  });
-  return found;
-}
-
 /** What becomes of items of the same rank. */
 export type Ties = 'strict' | 'breslow';
 

@@ -1,4 +1,4 @@
-import { groupsOfRows } from './ranking.js';
+import { rowsByGroup } from './advantages/index.js';
 
 /**
  * [rows]: what each sampled completion's log-probability is weighed with, so that the expected gradient of
@@ -9,7 +9,7 @@ import { groupsOfRows } from './ranking.js';
  */
 export function klAdvantages(logratios: Float64Array, groups: Int32Array): Float64Array {
   const advantages = new Float64Array(logratios.length);
-  for (const rows of groupsOfRows(groups)) {
+  for (const rows of rowsByGroup(groups)) {
     const sum = rows.reduce((so, row) => so + logratios[row]!, 0);
     for (const row of rows) {
       const own = logratios[row]!;

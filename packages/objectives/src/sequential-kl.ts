@@ -1,7 +1,6 @@
-import type { Mean } from './metrics.js';
 import { divisor, type Grid, rowSums, sigmoid, softplus, spreadRows, total } from './numerics.js';
 import type { CheckedInput, Evaluation } from './objective.js';
-import { interleave, marginsOf, pairMetrics } from './pairs.js';
+import { interleave, marginsOf, pairMetrics, sideMean } from './pairs.js';
 
 /** What token-level preference losses read: log-probabilities, and KL(π_ref ‖ π) at each token over the vocabulary. */
 export const sequentialKlNeeds = { policy: ['logprobs', 'forwardKl'], reference: ['logprobs'] } as const;
@@ -84,9 +83,4 @@ function weightedSums(grid: Grid, weights: Float64Array | undefined, value: (at:
 function weightedSpread(grid: Grid, perRow: Float64Array, weights: Float64Array | undefined): Float64Array {
   const spread = spreadRows(grid, perRow);
   return weights ? spread.map((value, at) => (grid.completionMask[at] ? value * weights[at]! : 0)) : spread;
-}
-
-function sideMean(perRow: Float64Array, side: 0 | 1): Mean {
-  const values = perRow.filter((_, row) => row % 2 === side);
-  return { sum: total(values), count: values.length };
 }

@@ -26,7 +26,8 @@ import {
   wpo,
 } from '@kelpie/objectives';
 import type { Inputs, Numbers, Outcome, Params, Variant, Variants } from './case.js';
-import { gradientsOfSides, gridOfSides, interleavedSides, sidesOf } from './sides.js';
+import { reductionNames, reductions } from './means.js';
+import { pairBatch, sidesOf } from './pair-batch.js';
 
 /** The objective of a variant, with a case's options under our names. */
 type Reader = (params: Params) => Omit<Term, 'weight'>;
@@ -85,12 +86,10 @@ function single(read: Reader): Variant {
   };
 }
 
-const reductions = { token_mean: 'tokens', sequence_mean: 'rows', sequence_sum: 'sums' } as const;
-
 /** The parts in the order of their weights. */
 function mix(inputs: Inputs, params: Params): Outcome {
   const weights = Object.entries(params.get('weights') as Readonly<Record<string, number>>);
-  const reduction = params.text('nll_reduction', Object.keys(reductions) as (keyof typeof reductions)[], 'token_mean');
+  const reduction = params.text('nll_reduction', reductionNames, 'token_mean');
   const known: Readonly<Record<string, Reader>> = {
     ...readers,
     nll: of(sft, () => ({ reduction: reductions[reduction] })),
@@ -104,18 +103,13 @@ function mix(inputs: Inputs, params: Params): Outcome {
   const objective = weighted([...terms, { ...readers.sigmoid(params), weight: 0 }]);
   const { loss, cotangents, details } = objective.evaluate(pairsOf(inputs, params));
   const parts = Object.fromEntries(weights.map(([name], term) => [name, details!.parts![term]!]));
-  return { values: { loss, parts }, grads: gradientsOfSides(inputs, 'logps', cotangents.logprobs!) };
+  return { values: { loss, parts }, grads: pairBatch(inputs).sides(cotangents.logprobs!, 'logps') };
 }
 
 function pairsOf(inputs: Inputs, params: Params): ObjectiveInput {
   const gaps = params.get('given_reward_gap') as readonly (number | string)[] | undefined;
   return {
-    ...gridOfSides(inputs),
-    policy: {
-      logprobs: interleavedSides(inputs, 'logps'),
-      ...(inputs.has('chosen_log_sq') && { logSumSquares: interleavedSides(inputs, 'log_sq') }),
-    },
-    reference: { logprobs: interleavedSides(inputs, 'ref_logps') },
+    ...pairBatch(inputs).input,
     ...(gaps && { perRow: { rewards: Float64Array.from(gaps.flatMap((gap) => [Number(gap), 0])) } }),
   };
 }
@@ -132,7 +126,7 @@ function outcome(inputs: Inputs, { loss, metrics, cotangents, details = {} }: Ev
       ...(weights && { weights }),
       ...(tokenWeights && tokenWeightsOf(inputs, tokenWeights)),
     },
-    grads: gradientsOfSides(inputs, 'logps', cotangents.logprobs!),
+    grads: pairBatch(inputs).sides(cotangents.logprobs!, 'logps'),
   };
 }
 
@@ -141,6 +135,6 @@ function named(name: string, sides: ReturnType<typeof sidesOf> | undefined): Rec
 }
 
 function tokenWeightsOf(inputs: Inputs, weights: Float64Array): Record<string, Numbers> {
-  const { chosen_logps, rejected_logps } = gradientsOfSides(inputs, 'logps', weights);
+  const { chosen_logps, rejected_logps } = pairBatch(inputs).sides(weights, 'logps');
   return { token_weights_chosen: chosen_logps!, token_weights_rejected: rejected_logps! };
 }

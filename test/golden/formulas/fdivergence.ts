@@ -18,15 +18,20 @@ const named: Readonly<Record<string, Divergence>> = {
   forward_kl: forwardKl,
   js: jensenShannon,
   pearson_chi2: pearsonChi2,
+  chi2: pearsonChi2,
   half_chi2_plus_kl: halfChi2PlusKl,
   tv: totalVariation,
+  total_variation: totalVariation,
   squared_hellinger: squaredHellinger,
   neyman_chi2: neymanChi2,
+  chi2_reversed: neymanChi2,
 };
+
+export const divergenceNames = ['alpha', ...Object.keys(named)];
 
 /** By `divergence`, and `alpha` in the paper's convention. */
 export function divergenceOf(params: Params): Divergence {
-  const name = params.text('divergence', ['alpha', ...Object.keys(named)]);
+  const name = params.text('divergence', divergenceNames);
   const alpha = params.number('alpha', 0.5);
   return name === 'alpha' ? alphaDivergence(alpha) : named[name]!;
 }

@@ -10,17 +10,12 @@ import {
 } from '@kelpie/objectives';
 import type { Inputs, Params, Variant, Variants } from './case.js';
 import { gridOf } from './policy-rows.js';
+import { groupsOf } from './stack.js';
 
 /** Rewards stand group after group. */
-function groupsOf(rows: number, params: Params): Int32Array {
-  const size = params.number('group_size');
-  if (rows % size !== 0) throw new Error(`${rows} rows are no groups of ${size}`);
-  return Int32Array.from({ length: rows }, (_, row) => Math.floor(row / size));
-}
-
 function grouped(inputs: Inputs, params: Params) {
   const rewards = inputs.numbers('rewards');
-  return { rewards, groups: groupsOf(rewards.length, params) };
+  return { rewards, groups: groupsOf(rewards.length, params.number('group_size')) };
 }
 
 /** The case's `estimator` is its variant once more. */
@@ -53,7 +48,7 @@ export const variants: Variants = {
       {
         rewards: Array.from({ length: columns }, (_, at) => column(inputs, 'rewards', at)),
         weights: [...inputs.numbers('weights')],
-        groups: groupsOf(rows, params),
+        groups: groupsOf(rows, params.number('group_size')),
       },
       epsilonOf(params),
     );

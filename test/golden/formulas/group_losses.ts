@@ -18,6 +18,7 @@ import {
 } from '@kelpie/objectives';
 import type { Inputs, Numbers, Outcome, Params, Variant, Variants } from './case.js';
 import { meansOf, policyRows } from './policy-rows.js';
+import { groupsOf } from './stack.js';
 
 function outcome({ loss, cotangents }: Evaluation, values: Readonly<Record<string, Numbers>>): Outcome {
   return { values: { loss, ...values }, grads: { logps: cotangents.logprobs! } };
@@ -64,9 +65,7 @@ const sequenceLevel =
 
 function groupRows(inputs: Inputs, params: Params): ObjectiveInput {
   const input = policyRows(inputs);
-  const size = params.number('group_size');
-  const groups = Int32Array.from({ length: input.rows }, (_, row) => Math.floor(row / size));
-  return { ...input, perRow: { ...input.perRow, groups } };
+  return { ...input, perRow: { ...input.perRow, groups: groupsOf(input.rows, params.number('group_size')) } };
 }
 
 const generators = { forward_kl: 'forward-kl', js: 'js', alpha: 'alpha' } as const;

@@ -1,8 +1,9 @@
 import { d2o, decoupledReward, hybridDpo, hypo, kdrl, rlPlus } from '@kelpie/objectives';
 import type { Inputs, Params, Variant, Variants } from './case.js';
+import { aggregateNames, aggregations } from './means.js';
 import { pairBatch } from './pair-batch.js';
-import { estimatorOf } from './policy-rows.js';
-import { gradient, groupsOf, meanOf, range, Stack } from './stack.js';
+import { estimatorOf, meansOf } from './policy-rows.js';
+import { gradient, groupsOf, range, Stack } from './stack.js';
 
 /** Rows of single completions, with advantages on every token. */
 function rowBatch(inputs: Inputs) {
@@ -20,12 +21,8 @@ function rowBatch(inputs: Inputs) {
   };
 }
 
-const aggregations = {
-  constant: 'budget',
-  token_mean: 'tokens',
-  seq_mean_token_mean: 'rows',
-  seq_mean_token_sum: 'sums',
-} as const;
+/** Its constant divides the sum over all tokens. */
+const budgeted = { ...aggregations, constant: 'budget' } as const;
 
 const rlPlusVariant: Variant = (inputs, params) => {
   const batch = rowBatch(inputs);
@@ -38,7 +35,7 @@ const rlPlusVariant: Variant = (inputs, params) => {
       behaviour: params.text('behaviour', ['mixture', 'given'], 'mixture'),
       uniform: params.number('uniform', 1),
       ...clipping(params),
-      aggregation: aggregations[params.text('reduction', Object.keys(aggregations) as (keyof typeof aggregations)[])],
+      aggregation: budgeted[params.text('reduction', aggregateNames)],
       tokenBudget: params.number('constant', 1),
     },
   );
@@ -89,7 +86,7 @@ const hypoVariant: Variant = (inputs, params) => {
     values: {
       loss,
       dpo_loss: dpoLoss!,
-      kl_estimate: meanOf(metrics, 'kl'),
+      kl_estimate: meansOf(metrics)('kl'),
       kl_surrogate: surrogate!,
       kl_advantages: stack.perRow(details!.klAdvantages!, 2),
     },
@@ -163,7 +160,7 @@ const decoupledRewardVariant: Variant = (inputs, params) => {
     values: {
       loss: evaluation.loss,
       objective: terms![0]!,
-      kl: meanOf(evaluation.metrics, 'kl'),
+      kl: meansOf(evaluation.metrics)('kl'),
       penalty: terms![1]!,
       scores: scores!,
       positive_weights: weights!,
@@ -189,8 +186,8 @@ const kdrlVariant: Variant = (inputs, params) => {
   return {
     values: {
       loss: evaluation.loss,
-      policy_loss: meanOf(evaluation.metrics, 'loss/policy_avg'),
-      distillation: meanOf(evaluation.metrics, 'loss/kl_avg'),
+      policy_loss: meansOf(evaluation.metrics)('loss/policy_avg'),
+      distillation: meansOf(evaluation.metrics)('loss/kl_avg'),
       gate: evaluation.details!.gate!,
     },
     grads: gradient(evaluation),

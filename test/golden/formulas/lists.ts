@@ -1,25 +1,18 @@
 import {
-  alphaDivergence,
   balancedKl,
   brio,
   type Divergence,
   distillationLoss,
-  forwardKl,
   generalizedJsd,
-  halfChi2PlusKl,
-  jensenShannon,
-  neymanChi2,
-  pearsonChi2,
   plackettLuce,
   rankingDistillationLoss,
-  reverseKl,
   skewedForwardKl,
   skewedReverseKl,
-  squaredHellinger,
-  totalVariation,
 } from '@kelpie/objectives';
 import type { Inputs, Params, Variant, Variants } from './case.js';
-import { gradient, groupsOf, meanOf, range, Stack } from './stack.js';
+import { divergenceNames, divergenceOf } from './fdivergence.js';
+import { meansOf } from './policy-rows.js';
+import { gradient, groupsOf, range, Stack } from './stack.js';
 
 const plackettLuceVariant: Variant = (inputs, params) => {
   const [lists, items] = inputs.shape('mask') as [number, number];
@@ -86,8 +79,8 @@ const marginRanking: Variant = (inputs, params) => {
   return {
     values: {
       loss,
-      ranking_loss: meanOf(metrics, 'ranking_loss'),
-      nll: meanOf(metrics, 'nll_loss'),
+      ranking_loss: meansOf(metrics)('ranking_loss'),
+      nll: meansOf(metrics)('nll_loss'),
       scores: stack.perRow(details!.scores!, 0),
       gold_scores: stack.perRow(details!.scores!, 1),
     },
@@ -95,25 +88,19 @@ const marginRanking: Variant = (inputs, params) => {
   };
 };
 
-const divergences: Readonly<Record<string, (params: Params) => Divergence>> = {
-  forward_kl: () => forwardKl,
-  reverse_kl: () => reverseKl,
-  js: () => jensenShannon,
-  total_variation: () => totalVariation,
-  tv: () => totalVariation,
-  chi2: () => pearsonChi2,
-  pearson_chi2: () => pearsonChi2,
-  chi2_reversed: () => neymanChi2,
-  neyman_chi2: () => neymanChi2,
-  half_chi2_plus_kl: () => halfChi2PlusKl,
-  squared_hellinger: () => squaredHellinger,
+/** Those of the vocabulary alone. */
+const families: Readonly<Record<string, (params: Params) => Divergence>> = {
   generalized_jsd: (params) => generalizedJsd(params.number('beta', 0.5)),
-  alpha: (params) => alphaDivergence(params.number('alpha', 0.5)),
   skew_forward_kl: (params) => skewedForwardKl(params.number('skew', 0.1)),
   skew_reverse_kl: (params) => skewedReverseKl(params.number('skew', 0.1)),
   balanced: (params) =>
     balancedKl({ forward: params.number('forward_weight', 1), reverse: params.number('reverse_weight', 1) }),
 };
+
+function distilled(params: Params): Divergence {
+  const name = params.text('divergence', [...Object.keys(families), ...divergenceNames]);
+  return families[name]?.(params) ?? divergenceOf(params);
+}
 
 function logitBatch(inputs: Inputs) {
   const [rows, tokens, vocabulary] = inputs.shape('logits') as [number, number, number];
@@ -132,7 +119,7 @@ export const listVariants: Variants = {
   plackett_luce: plackettLuceVariant,
   margin_ranking: marginRanking,
   distill(inputs, params) {
-    const divergence = divergences[params.text('divergence', Object.keys(divergences))]!(params);
+    const divergence = distilled(params);
     const {
       loss,
       perToken,

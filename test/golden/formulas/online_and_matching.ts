@@ -11,39 +11,29 @@ import {
   xpo,
 } from '@kelpie/objectives';
 import type { Inputs, Outcome, Params, Variants } from './case.js';
+import { divergenceOf } from './fdivergence.js';
 import { gridOf } from './policy-rows.js';
+import { pairStack } from './stack.js';
 
-const sides = ['model', 'ref'] as const;
-
-/** A completion of the policy and one of the reference in turns, the narrower ones widened by 0. */
+/** A completion of the policy above one of the reference. */
 function contests(inputs: Inputs) {
-  const [pairs] = inputs.shape('model_mask') as [number];
-  const widths = sides.map((side) => inputs.shape(`${side}_mask`)[1]!);
-  const tokens = Math.max(...widths);
-  const from = (row: number) => (row >> 1) * widths[row % 2]!;
-  const both = (name: (side: (typeof sides)[number]) => string) => {
-    const values = new Float64Array(2 * pairs * tokens);
-    for (let row = 0; row < 2 * pairs; row++) {
-      const own = inputs.numbers(name(sides[row % 2]!)).subarray(from(row), from(row) + widths[row % 2]!);
-      values.set(own, row * tokens);
-    }
-    return values;
-  };
+  const stack = pairStack(inputs, ['model_mask', 'ref_mask']);
+  const { rows, tokens, completionMask } = stack;
   const input: ObjectiveInput = {
-    rows: 2 * pairs,
+    rows,
     tokens,
-    completionMask: Uint8Array.from(both((side) => `${side}_mask`)),
-    policy: { logprobs: both((side) => `model_logps_on_${side}`) },
-    reference: { logprobs: both((side) => `ref_logps_on_${side}`) },
-    perRow: { external: Uint8Array.from({ length: 2 * pairs }, (_, row) => row % 2) },
+    completionMask,
+    policy: { logprobs: stack.tensor(['model_logps_on_model', 'model_logps_on_ref']) },
+    reference: { logprobs: stack.tensor(['ref_logps_on_model', 'ref_logps_on_ref']) },
+    perRow: { external: stack.marks(1) },
   };
   /** From [rows, tokens] in the order of a judge back to both sides. */
   const back = (values: Float64Array, order: Int32Array) => {
-    const grads = widths.map((width) => new Float64Array(pairs * width));
+    const unjudged = new Float64Array(values.length);
     order.forEach((row, at) => {
-      grads[row % 2]!.set(values.subarray(at * tokens, at * tokens + widths[row % 2]!), from(row));
+      unjudged.set(values.subarray(at * tokens, (at + 1) * tokens), row * tokens);
     });
-    return { model_logps_on_model: grads[0]!, model_logps_on_ref: grads[1]! };
+    return { model_logps_on_model: stack.part(unjudged, 0), model_logps_on_ref: stack.part(unjudged, 1) };
   };
   return { input, back };
 }
@@ -83,19 +73,6 @@ function nashMdOf(inputs: Inputs, params: Params): Outcome {
   };
 }
 
-const divergences = {
-  forward_kl: 'forward-kl',
-  reverse_kl: 'reverse-kl',
-  js: 'js',
-  tv: 'total-variation',
-  pearson_chi2: 'pearson-chi2',
-  neyman_chi2: 'neyman-chi2',
-  squared_hellinger: 'squared-hellinger',
-  half_chi2_plus_kl: 'half-chi2-plus-kl',
-  alpha: 'alpha',
-} as const;
-const divergenceNames = Object.keys(divergences) as (keyof typeof divergences)[];
-
 /** Each sample as a completion of one token. */
 function fDpgOf(inputs: Inputs, params: Params): Outcome {
   const [rows] = inputs.shape('policy_logps') as [number];
@@ -109,7 +86,7 @@ function fDpgOf(inputs: Inputs, params: Params): Outcome {
       perRow: { targetLogScores: inputs.numbers('target_log_scores') },
     },
     {
-      divergence: divergences[params.text('divergence', divergenceNames)],
+      divergence: divergenceOf(params).name as typeof fDpg.defaults.divergence,
       alpha: params.number('alpha', 0.5),
       logZ: params.number('log_z', 0),
       baseline: params.number('baseline', 0),

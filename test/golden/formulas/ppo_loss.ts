@@ -1,14 +1,7 @@
 import { LARGEST_EXPONENT, ppo } from '@kelpie/objectives';
 import type { Params, Variants } from './case.js';
+import { aggregateNames, aggregations } from './means.js';
 import { estimatorOf, meansOf, policyRows } from './policy-rows.js';
-
-const aggregations = {
-  token_mean: 'tokens',
-  seq_mean_token_mean: 'rows',
-  seq_mean_token_sum: 'sums',
-  constant: 'constant',
-} as const;
-const aggregateNames = Object.keys(aggregations) as (keyof typeof aggregations)[];
 
 function optionsOf(params: Params) {
   return {

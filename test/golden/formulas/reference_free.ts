@@ -5,25 +5,17 @@ import {
   mapo,
   meanMetrics,
   type Objective,
-  type ObjectiveInput,
   orpo,
   simpo,
   slic,
 } from '@kelpie/objectives';
 import type { Inputs, Outcome, Params, Variants } from './case.js';
-import { gradientsOfSides, gridOfSides, interleavedSides, sidesOf } from './sides.js';
-
-const reductions = { token_mean: 'tokens', sequence_mean: 'rows', sequence_sum: 'sums' } as const;
-const reductionNames = Object.keys(reductions) as (keyof typeof reductions)[];
+import { reductionNames, reductions } from './means.js';
+import { pairBatch, sidesOf } from './pair-batch.js';
 
 const likelihood = (params: Params) => ({
   nllWeight: params.number('nll_weight', 0),
   nllReduction: reductions[params.text('nll_reduction', reductionNames, 'token_mean')],
-});
-
-const pairsOf = (inputs: Inputs): ObjectiveInput => ({
-  ...gridOfSides(inputs),
-  policy: { logprobs: interleavedSides(inputs, 'logps') },
 });
 
 function evaluate<Options extends object>(
@@ -32,7 +24,8 @@ function evaluate<Options extends object>(
   inputs: Inputs,
   more: (details: Readonly<Record<string, Float64Array>>) => Outcome['values'] = () => ({}),
 ): Outcome {
-  const evaluation = objective.evaluate(pairsOf(inputs), options);
+  const { input, sides } = pairBatch(inputs);
+  const evaluation = objective.evaluate(input, options);
   const { details = {}, cotangents } = evaluation;
   const averages = sidesOf(details.averageLogprobs!);
   return {
@@ -43,7 +36,7 @@ function evaluate<Options extends object>(
       rejected_mean_logps: averages.rejected,
       ...more(details),
     },
-    grads: gradientsOfSides(inputs, 'logps', cotangents.logprobs!),
+    grads: sides(cotangents.logprobs!, 'logps'),
   };
 }
 

@@ -1,11 +1,5 @@
-import type { Evaluation, Metrics } from '@kelpie/objectives';
+import type { Evaluation } from '@kelpie/objectives';
 import type { Inputs } from './case.js';
-
-/** Mean of a metric; 0 of nothing. */
-export function meanOf(metrics: Metrics, name: string): number {
-  const { sum, count } = metrics[name]!;
-  return count > 0 ? sum / count : 0;
-}
 
 /** Rows of several tensors [..., rows, tokens] in one grid, each widened by masked zeros. */
 export class Stack {
@@ -28,7 +22,11 @@ export class Stack {
 
   /** [rows, tokens], from one tensor a part. */
   tensor(names: readonly string[]): Float64Array {
-    const parts = names.map((name) => this.#inputs.numbers(name));
+    return this.stacked(names.map((name) => this.#inputs.numbers(name)));
+  }
+
+  /** [rows, tokens], from the numbers of each part. */
+  stacked(parts: readonly Float64Array[]): Float64Array {
     const values = new Float64Array(this.rows * this.tokens);
     this.#order.forEach(([part, row], at) => {
       const width = this.#widths[part]!;
@@ -63,8 +61,19 @@ export class Stack {
 
 export const range = (count: number) => Array.from({ length: count }, (_, index) => index);
 
+/** Chosen above rejected, pair after pair: parts 0 and 1. */
+export function pairStack(inputs: Inputs, masks = ['chosen_mask', 'rejected_mask']): Stack {
+  const pairs = range(inputs.shape(masks[0]!)[0]!);
+  return new Stack(
+    inputs,
+    masks,
+    pairs.flatMap((pair) => [[0, pair] as const, [1, pair] as const]),
+  );
+}
+
 /** [rows]: rows of equal groups, one after another. */
 export function groupsOf(rows: number, size: number): Int32Array {
+  if (rows % size !== 0) throw new Error(`${rows} rows are no groups of ${size}`);
   return Int32Array.from({ length: rows }, (_, row) => Math.floor(row / size));
 }
 

@@ -8,6 +8,7 @@ import {
   tdpo2,
 } from '@kelpie/objectives';
 import type { Inputs, Outcome, Params, Variants } from './case.js';
+import { pairStack } from './stack.js';
 
 type Side = 'chosen' | 'rejected';
 
@@ -25,36 +26,13 @@ function logitsOf(inputs: Inputs, side: Side) {
   };
 }
 
-/** Both sides' rows [pairs, width] in turns, the narrower ones widened by 0. */
-function interleaved(chosen: Float64Array, rejected: Float64Array, pairs: number): Float64Array {
-  const widths = [chosen.length / pairs, rejected.length / pairs];
-  const width = Math.max(...widths);
-  const rows = new Float64Array(2 * pairs * width);
-  for (let row = 0; row < 2 * pairs; row++) {
-    const own = widths[row % 2]!;
-    const from = Math.floor(row / 2) * own;
-    rows.set((row % 2 === 0 ? chosen : rejected).subarray(from, from + own), row * width);
-  }
-  return rows;
-}
-
-/** One side's rows [2 pairs, width] cut to `kept`. */
-function sideOf(rows: Float64Array, pairs: number, side: Side, kept = rows.length / (2 * pairs)): Float64Array {
-  const width = rows.length / (2 * pairs);
-  const taken = new Float64Array(pairs * kept);
-  for (let pair = 0; pair < pairs; pair++) {
-    const from = (2 * pair + (side === 'chosen' ? 0 : 1)) * width;
-    taken.set(rows.subarray(from, from + kept), pair * kept);
-  }
-  return taken;
-}
-
 type Evaluate = (input: ObjectiveInput) => ReturnType<typeof tdpo1.evaluate>;
 
 function outcome(inputs: Inputs, evaluate: Evaluate): Outcome {
   const logits = { chosen: logitsOf(inputs, 'chosen'), rejected: logitsOf(inputs, 'rejected') };
-  const pairs = logits.chosen.rows;
-  const both = (of: (side: Side) => Float64Array) => interleaved(of('chosen'), of('rejected'), pairs);
+  const stack = pairStack(inputs);
+  const { rows, tokens, completionMask } = stack;
+  const both = (of: (side: Side) => Float64Array) => stack.stacked([of('chosen'), of('rejected')]);
   const given = (name: string) => both((side) => inputs.numbers(`${side}_${name}`));
   const policy = {
     chosen: scoresOfLogits(logits.chosen, ['logprobs', 'forwardKl']),
@@ -62,25 +40,23 @@ function outcome(inputs: Inputs, evaluate: Evaluate): Outcome {
   };
   const reference = (side: Side): Scores =>
     scoresOfLogits({ ...logits[side], logits: logits[side].referenceLogits }, ['logprobs']);
-  const completionMask = Uint8Array.from(given('mask'));
   const {
     loss,
     cotangents,
     details = {},
   } = evaluate({
-    rows: 2 * pairs,
-    tokens: completionMask.length / (2 * pairs),
+    rows,
+    tokens,
     completionMask,
     policy: { logprobs: both((side) => policy[side].logprobs!), forwardKl: both((side) => policy[side].forwardKl!) },
     reference: { logprobs: both((side) => reference(side).logprobs!) },
     perToken: { rewardWeights: given('reward_weight'), klWeights: given('kl_weight') },
   });
-  const sides = (['chosen', 'rejected'] as const).map((side) => {
-    const { tokens } = logits[side];
-    const row = (name: string) => sideOf(details[name]!, pairs, side);
+  const sides = (['chosen', 'rejected'] as const).map((side, part) => {
+    const row = (name: string) => stack.perRow(details[name]!, part);
     const d = {
-      logprobs: sideOf(cotangents.logprobs!, pairs, side, tokens),
-      forwardKl: sideOf(cotangents.forwardKl!, pairs, side, tokens),
+      logprobs: stack.part(cotangents.logprobs!, part),
+      forwardKl: stack.part(cotangents.forwardKl!, part),
     };
     const mask = { completionMask: inputs.mask(`${side}_mask`) };
     return {

@@ -1,9 +1,10 @@
 import { z } from 'zod';
+import { rowsByGroup } from '../advantages/index.js';
 import { type MarginRanking, marginRanking } from '../margin-ranking.js';
 import { divisor, rowLengths, rowSums, spreadRows } from '../numerics.js';
 import { defineObjective } from '../objective.js';
 import { entropyMetric } from '../pairs.js';
-import { groupsOfRows, orderedPairs } from '../ranking.js';
+import { orderedPairs } from '../ranking.js';
 
 /**
  * BRIO: candidates ranked by margins that grow with their distance in the ranking, beside the likelihood of a gold
@@ -56,7 +57,7 @@ export const brio = defineObjective({
     const scores = sums.map((sum, row) => factors[row]! * sum);
     const step = divisor(input.totals.groups);
     const slopes = new Float64Array(input.rows);
-    const losses = groupsOfRows(groups).map((rows) => {
+    const losses = rowsByGroup(groups).map((rows) => {
       const candidates = rows
         .filter((row) => !external[row] && ranks[row]! >= 0)
         .sort((a, b) => ranks[a]! - ranks[b]! || a - b);

@@ -1,9 +1,9 @@
 import { z } from 'zod';
+import { rowsByGroup } from '../advantages/index.js';
 import { logisticLoss } from '../margin-losses.js';
 import { divisor, rowDifferences, spreadRows, total } from '../numerics.js';
 import { defineObjective } from '../objective.js';
 import { entropyMetric } from '../pairs.js';
-import { groupsOfRows } from '../ranking.js';
 
 /**
  * Distributional dispreference optimisation: only what is bad is labelled. Duan et al. 2024, arXiv:2403.03419. The
@@ -35,7 +35,7 @@ export const d2o = defineObjective({
     const logratios = rowDifferences(input, input.policy.logprobs, input.reference.logprobs);
     const step = divisor(input.totals.groups);
     const slopes = new Float64Array(input.rows);
-    const each = groupsOfRows(groups).map((rows) => {
+    const each = rowsByGroup(groups).map((rows) => {
       const anchors = rows.filter((row) => labels[row] === 1);
       const negatives = rows.filter((row) => labels[row] !== 1);
       if (anchors.length === 0 || negatives.length === 0) return { loss: 0, logit: 0, told: 0, right: 0 };

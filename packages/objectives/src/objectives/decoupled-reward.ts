@@ -1,10 +1,10 @@
 import { z } from 'zod';
+import { rowsByGroup } from '../advantages/index.js';
 import { logSumExp } from '../enumerable/policy.js';
 import { tokenKl } from '../estimators/index.js';
 import { divisor, rowLengths, rowSums, spreadRows } from '../numerics.js';
 import { defineObjective } from '../objective.js';
 import { entropyMetric } from '../pairs.js';
-import { groupsOfRows } from '../ranking.js';
 
 /**
  * Decoupled reward policy optimisation (DRPO), which prefers short correct answers without ever calling a correct one
@@ -48,7 +48,7 @@ export const decoupledReward = defineObjective({
     const slopes = new Float64Array(input.rows);
     const step = divisor(input.totals.groups);
     let objective = 0;
-    for (const rows of groupsOfRows(groups)) {
+    for (const rows of rowsByGroup(groups)) {
       const judged = rows.filter((row) => lengths[row]! > 0 && !Number.isNaN(rewards[row]!));
       const correct = judged.filter((row) => rewards[row]! > 0);
       const wrong = judged.filter((row) => !(rewards[row]! > 0));

@@ -1,31 +1,10 @@
 import { z } from 'zod';
 import { targetLogprobs } from '../claims.js';
-import {
-  alphaDivergence,
-  type Divergence,
-  forwardKl,
-  halfChi2PlusKl,
-  jensenShannon,
-  neymanChi2,
-  pearsonChi2,
-  reverseKl,
-  squaredHellinger,
-  totalVariation,
-} from '../divergences/index.js';
+import { alphaDivergence, type Divergence } from '../divergences/index.js';
+import { divergencesByName as named } from '../divergences/named.js';
 import { divisor, LARGEST_EXPONENT, rowDifferences, rowSums, spreadRows, total } from '../numerics.js';
 import { defineObjective } from '../objective.js';
 import { entropyMetric } from '../pairs.js';
-
-const named = {
-  'forward-kl': forwardKl,
-  'reverse-kl': reverseKl,
-  js: jensenShannon,
-  'total-variation': totalVariation,
-  'pearson-chi2': pearsonChi2,
-  'neyman-chi2': neymanChi2,
-  'squared-hellinger': squaredHellinger,
-  'half-chi2-plus-kl': halfChi2PlusKl,
-} as const satisfies Readonly<Record<string, Divergence>>;
 
 /**
  * f-divergence policy gradient: brings the policy to a given distribution. Go et al. 2023, arXiv:2302.08215; `forward-kl` is

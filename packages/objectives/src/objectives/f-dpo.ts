@@ -1,25 +1,10 @@
 import { z } from 'zod';
 import { fOptimum } from '../claims.js';
 import { alphaDivergence, alphaFromTrl } from '../divergences/alpha.js';
-import { type Divergence, isLink, type LinkDivergence } from '../divergences/divergence.js';
-import { forwardKl } from '../divergences/forward-kl.js';
-import { halfChi2PlusKl } from '../divergences/half-chi2-plus-kl.js';
-import { jensenShannon } from '../divergences/jensen-shannon.js';
-import { neymanChi2 } from '../divergences/neyman-chi2.js';
+import { type Divergence, isLink } from '../divergences/divergence.js';
+import { linksByName } from '../divergences/named.js';
 import { evaluateTransformed, linkNeeds, linkOf, linkOptions } from '../divergences/preference.js';
-import { reverseKl } from '../divergences/reverse-kl.js';
-import { squaredHellinger } from '../divergences/squared-hellinger.js';
 import { defineObjective } from '../objective.js';
-
-/** By option: what can be a link. Pearson's chi-squared and total variation are not here; see `Divergence.link`. */
-const links = {
-  'reverse-kl': reverseKl,
-  'forward-kl': forwardKl,
-  js: jensenShannon,
-  'half-chi2-plus-kl': halfChi2PlusKl,
-  'squared-hellinger': squaredHellinger,
-  'neyman-chi2': neymanChi2,
-} as const satisfies Record<string, LinkDivergence>;
 
 /**
  * f-DPO: DPO under another divergence from the reference than reverse KL. Wang et al. 2023, arXiv:2309.16240; the default
@@ -79,10 +64,10 @@ function chosen({
   alpha,
   alphaConvention,
 }: {
-  readonly divergence: keyof typeof links | 'alpha';
+  readonly divergence: keyof typeof linksByName | 'alpha';
   readonly alpha: number;
   readonly alphaConvention: 'paper' | 'trl';
 }): Divergence {
-  if (divergence !== 'alpha') return links[divergence];
+  if (divergence !== 'alpha') return linksByName[divergence];
   return alphaDivergence(alphaConvention === 'trl' ? alphaFromTrl(alpha) : alpha);
 }

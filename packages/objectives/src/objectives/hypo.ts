@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { rowsByGroup } from '../advantages/index.js';
 import { divergenceDescent, sumOfDescents } from '../claims.js';
 import { reverseKl } from '../divergences/index.js';
 import { ObjectiveError } from '../errors.js';
@@ -6,7 +7,6 @@ import { logisticLoss } from '../margin-losses.js';
 import { divisor, rowDifferences, rowSums, spreadRows, total } from '../numerics.js';
 import { defineObjective } from '../objective.js';
 import { entropyMetric } from '../pairs.js';
-import { groupsOfRows } from '../ranking.js';
 import { klAdvantages } from '../sampled-kl.js';
 
 /**
@@ -89,7 +89,7 @@ export const hypo = defineObjective({
 
 /** Chosen and rejected row of each offline pair. */
 function offlinePairs(groups: Int32Array, labels: Uint8Array, external: Uint8Array): (readonly [number, number])[] {
-  return groupsOfRows(groups).flatMap((rows) => {
+  return rowsByGroup(groups).flatMap((rows) => {
     const offline = rows.filter((row) => external[row] === 1);
     const chosen = offline.filter((row) => labels[row] === 1);
     const rejected = offline.filter((row) => labels[row] !== 1);

@@ -1,9 +1,10 @@
 import { z } from 'zod';
+import { rowsByGroup } from '../advantages/index.js';
 import { gibbs, lengthGibbs } from '../claims.js';
 import { divisor, rowDifferences, rowLengths, spreadRows, total } from '../numerics.js';
 import { defineObjective } from '../objective.js';
 import { entropyMetric } from '../pairs.js';
-import { groupsOfRows, orderedPairs, plackettLuceLoss } from '../ranking.js';
+import { orderedPairs, plackettLuceLoss } from '../ranking.js';
 
 /**
  * Preference optimisation from rankings. Rafailov et al. 2023, arXiv:2305.18290, appendix A.3 (Plackett-Luce); its form
@@ -42,7 +43,7 @@ export const plackettLuce = defineObjective({
       (logratio, row) => factors[row]! * logratio,
     );
     const { groups, ranks } = input.perRow;
-    const lists = groupsOfRows(groups).map((rows) => ({
+    const lists = rowsByGroup(groups).map((rows) => ({
       rows,
       scores: rows.map((row) => scores[row]!),
       ranks: rows.map((row) => ranks[row]!),
