@@ -48,6 +48,12 @@ describe('a file of a folder without node_modules', () => {
     const only = await loadObjective(file('only.ts', `${head}export const mine = ${definition('mine')}`));
     expect(only.evaluate(input, { weight: 3 }).loss).toBe(3);
     expect(only.defaults).toEqual({ weight: 2, model: false });
+    const entries = `import { testObjective } from '@kelpie/objectives/testing';
+      import { optimalPolicy } from '@kelpie/objectives/enumerable';
+      import * as certify from '@kelpie/objectives/certify';
+      if (!testObjective || !optimalPolicy || !Object.keys(certify).length) throw new Error('no entry');\n`;
+    const importing = file('importing.ts', `${head}${entries}export default ${definition('importing')}`);
+    expect((await loadObjective(importing)).name).toBe('importing');
     const two = file(
       'two.ts',
       `${head}export const one = ${definition('first')}export const two = ${definition('second')}`,

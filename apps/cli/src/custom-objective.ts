@@ -41,8 +41,8 @@ export function isCalled(value: unknown, objective: Objective): boolean {
 
 /**
  * The objective of a TypeScript or JavaScript module: its default export, its only one, or the one that is named behind
- * the path, `./mine.ts#margin-dpo`. What it imports from `@kelpie/objectives` and `zod` is this program's own, so that
- * the file may lie anywhere. Types are taken away, not checked. Throws a `UsageError` that says file and line.
+ * the path, `./mine.ts#margin-dpo`. What it imports from `@kelpie/objectives`, any entry of it, and `zod` is this
+ * program's own, so that the file may lie anywhere. Types are taken away, not checked. Throws a `UsageError` that says file and line.
  */
 export async function loadObjective(called: string): Promise<CustomObjective> {
   const { path = called, name } = FILE.exec(called)?.groups ?? {};
@@ -55,9 +55,26 @@ export async function loadObjective(called: string): Promise<CustomObjective> {
   return { ...placed(objective, files), source: { called, file, hash: hashOf(files) } };
 }
 
+/** What a file gets of this program by name. */
+async function ownModules(): Promise<Record<string, unknown>> {
+  const [certify, enumerable, testing] = await Promise.all([
+    import('@kelpie/objectives/certify'),
+    import('@kelpie/objectives/enumerable'),
+    import('@kelpie/objectives/testing'),
+  ]);
+  return {
+    '@kelpie/objectives': objectives,
+    '@kelpie/objectives/certify': certify,
+    '@kelpie/objectives/enumerable': enumerable,
+    '@kelpie/objectives/testing': testing,
+    zod,
+    'zod/v4': zod,
+  };
+}
+
 /** What a module exports, and the files it is made of, itself first. */
 async function evaluated(file: string): Promise<{ exported: Record<string, unknown>; files: readonly string[] }> {
-  const virtualModules = { '@kelpie/objectives': objectives, zod, 'zod/v4': zod };
+  const virtualModules = await ownModules();
   const jiti = createJiti(import.meta.url, { virtualModules, fsCache: false, interopDefault: false });
   const before = new Set(Object.keys(jiti.cache));
   try {
