@@ -38,6 +38,18 @@ export function product(dims: readonly Dim[]): Dim {
   return format({ coefficient, symbols });
 }
 
+/** The number that a size is, given its symbols; undefined where one is not given. */
+export function sizeOf(dim: Dim, symbols: Readonly<Record<string, number>>): number | undefined {
+  const { coefficient, symbols: names } = parse(dim);
+  let size = coefficient;
+  for (const name of names) {
+    const value = symbols[name];
+    if (value === undefined) return undefined;
+    size *= value;
+  }
+  return size;
+}
+
 /** a / b, or undefined when b does not divide a. */
 export function quotient(a: Dim, b: Dim): Dim | undefined {
   const x = parse(a);

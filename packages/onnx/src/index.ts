@@ -1,7 +1,7 @@
 export { Builder, type BuilderOptions, DTYPE_NUMBER, type Value } from './builder.js';
 export { cut, type Halves, prune } from './cut.js';
 export { type DifferentiateOptions, differentiate, type Joint } from './differentiate.js';
-export { broadcast, product, quotient, sameShape, sum } from './dims.js';
+export { broadcast, product, quotient, sameShape, sizeOf, sum } from './dims.js';
 export { OnnxError } from './errors.js';
 export * from './external.js';
 export * from './graph.js';

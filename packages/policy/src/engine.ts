@@ -129,13 +129,18 @@ export class Engine implements Policy {
         if (open === undefined) throw new KelpieError('a pullback can be taken once', { code: 'pullback-spent' });
         const kept = open;
         open = undefined;
-        const flat = flatten(layout.counts, request.scores, cotangents);
-        if (flat.size === 0) return;
-        const gradients = this.#accumulated();
-        const { dHidden } = await this.#passes.scoreVjp(kept, flat, this.#opened.weights, gradients, options);
-        await this.#passes.backward(kept, this.#opened.weights, dHidden, gradients);
+        try {
+          const flat = flatten(layout.counts, request.scores, cotangents);
+          if (flat.size === 0) return;
+          const gradients = this.#accumulated();
+          const { dHidden } = await this.#passes.scoreVjp(kept, flat, this.#opened.weights, gradients, options);
+          await this.#passes.backward(kept, this.#opened.weights, dHidden, gradients);
+        } finally {
+          kept.release();
+        }
       },
       release: async () => {
+        open?.release();
         open = undefined;
       },
     };
@@ -156,6 +161,7 @@ export class Engine implements Policy {
       valued: request.scores,
     });
     await this.#passes.backward(forward, weights, dHidden, gradients);
+    forward.release();
     return unpack(layout.counts, values);
   }
 

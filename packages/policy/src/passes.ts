@@ -1,5 +1,6 @@
-import { cut, differentiate, type Graph, type Halves, type Value } from '@kelpie/onnx';
+import { cut, differentiate, type Graph, type Halves, sizeOf as sizeOfDim, type Value } from '@kelpie/onnx';
 import type { Model } from './architecture.js';
+import { BufferPool } from './buffer-pool.js';
 import type { KeysAndValues } from './decode/cache.js';
 import { normGraph } from './dora.js';
 import type { Layout } from './layout.js';
@@ -22,6 +23,8 @@ export interface Forward {
   /** [scored, hidden] */
   readonly hidden: FloatArray;
   readonly saved: ReadonlyMap<string, Tensor>;
+  /** Gives the memory of `saved` back. Nothing may read it then. */
+  release(): void;
 }
 
 /** What a decoding step is about, beside the weights. */
@@ -71,12 +74,14 @@ export class Passes {
   readonly #options: PassesOptions;
   readonly #width: number;
   #halves: (Halves & { readonly lookups: readonly Lookup[] }) | undefined;
+  readonly #buffers: BufferPool;
   readonly #tables = new Map<string, { cos: Tensor; sin: Tensor }>();
 
   constructor(options: PassesOptions) {
     this.#options = options;
     this.sessions = new Sessions({ threads: options.threads, verbatim: options.dtype === 'float64' });
     this.#width = options.model.dimensions.hiddenSize;
+    this.#buffers = new BufferPool(options.dtype);
   }
 
   get dtype(): Arithmetic {
@@ -93,9 +98,27 @@ export class Passes {
           `body/score/${variant.adapter}`,
           () => this.#body({ kind: 'sequence', present: false }, variant.adapter).graph,
         );
-    const outputs = await session.run(this.feeds(session, variant.weights, this.#rowFeeds(layout)));
-    const { hidden, ...saved } = outputs;
-    return { layout, hidden: this.#gather(floats(hidden!), layout), saved: new Map(Object.entries(saved)) };
+    const kept = keep ? this.#memoryOf(session, layout) : new Map<string, Tensor>();
+    const outputs = await session.run(this.feeds(session, variant.weights, this.#rowFeeds(layout)), kept);
+    const { hidden, ...others } = outputs;
+    const saved = new Map([...Object.entries(others), ...kept]);
+    const release = () => {
+      for (const [name, tensor] of kept) this.#buffers.give(name, floats(tensor));
+      kept.clear();
+    };
+    return { layout, hidden: this.#gather(floats(hidden!), layout), saved, release };
+  }
+
+  /** Memory for what a forward pass keeps, where its size follows from that of the rows. */
+  #memoryOf({ graph }: Session, { rows, tokens }: Layout): Map<string, Tensor> {
+    const memory = new Map<string, Tensor>();
+    for (const { name, dtype, shape } of graph.outputs) {
+      const sizes = shape.map((dim) => sizeOfDim(dim, { rows, tokens }));
+      if (name === 'hidden' || dtype !== this.#options.dtype || sizes.includes(undefined)) continue;
+      const length = sizes.reduce<number>((product, size) => product * size!, 1);
+      memory.set(name, floatTensor(this.#buffers.take(name, length), sizes as number[]));
+    }
+    return memory;
   }
 
   /** Adds to `gradients` what the cotangents of the scored sources' hidden states [scored, hidden] give. */
