@@ -6,7 +6,7 @@ export * from './claims.js';
 export { confidenceWeighted, confidenceWeights } from './confidence-weighted.js';
 export * from './distillation/index.js';
 export * from './divergences/index.js';
-export { nearest, ObjectiveError, type Problem, type ProblemCode, type Where } from './errors.js';
+export { ObjectiveError, type Problem, type ProblemCode, type Where } from './errors.js';
 export * from './estimators/index.js';
 export * from './games/index.js';
 export { onHighEntropy } from './high-entropy.js';
@@ -38,7 +38,21 @@ export { lengthDesensitized, sharedLengthWeights } from './length-desensitized.j
 export * from './margin-losses.js';
 export * from './matching/index.js';
 export { type Mean, type Metrics, meanMetrics, mergeMetrics } from './metrics.js';
-export * from './numerics.js';
+export {
+  divisor,
+  type Grid,
+  LARGEST_EXPONENT,
+  log1mexp,
+  logSigmoid,
+  logSoftmax,
+  rowDifferences,
+  rowLengths,
+  rowSums,
+  sigmoid,
+  softplus,
+  spreadRows,
+  total,
+} from './numerics.js';
 export {
   type CheckedInput,
   type Detached,
@@ -63,7 +77,27 @@ export { type PlackettLuceOptions, plackettLuceLoss, type Ties } from './ranking
 export { klAdvantages } from './sampled-kl.js';
 export * from './selection/index.js';
 export * from './shaping/index.js';
-export * from './surrogate/index.js';
+export {
+  type Aggregation,
+  aggregations,
+  type ClipOptions,
+  type ClippedLoss,
+  clippedLoss,
+  highEntropyTokens,
+  type Importance,
+  importances,
+  type KlImportance,
+  klImportances,
+  logRatios,
+  type Ratio,
+  ratioOf,
+  rewardClaims,
+  rowAdvantages,
+  rowLogRatios,
+  rowMeans,
+  type SurrogateLoss,
+  softGateLoss,
+} from './surrogate/index.js';
 export { type Term, weighted } from './weighted.js';
 export * from './weights/index.js';
 export { withoutReference } from './without-reference.js';

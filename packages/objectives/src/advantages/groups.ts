@@ -98,8 +98,8 @@ export function lengthWeighted(grouped: GroupedRewards, lengths: Float64Array): 
 
 /**
  * Each reward normalised within the group, weighted, summed, and the sum normalised over the batch: GDPO, and
- * `normalize_then_sum` of TRL. Liu et al. 2026, arXiv:2601.05242. `rewards` is one [rows] for each reward function. A row that one of them did not judge is
- * 0 in that one; a row that none judged is 0 and left out of the batch's statistics.
+ * `normalize_then_sum` of TRL. Liu et al. 2026, arXiv:2601.05242. `rewards` is one [rows] for each reward function. A row
+ * that one of them did not judge is 0 in that one; a row that none judged is 0 and left out of the batch's statistics.
  */
 export function normalizeThenSum(
   {

@@ -72,7 +72,7 @@ export interface PathwisePenalty {
  * On samples of the policy both values are unbiased; b, of mean 0, keeps them from being negative. Traps:
  *   The gradient is another one. Samples are taken for given, so that of `chi2` is on average half that of χ²(π ‖ ref) plus
  *   that of KL(ref ‖ π), and that of `kl` is that of KL(ref ‖ π), not of KL(π ‖ ref): see `expectedPathwise`. What descends
- *   the divergence it names is `importancePenalty`.
+ *   the divergence it names is `importanceEstimate`.
  *   Where chi2 is at most `floor` the root has no gradient at all: at the reference nothing holds the policy.
  *   Rows are taken to be of the policy as it stands; on rows of an older one nothing corrects for it.
  *   The root of a batch's mean is no mean of roots: batches have to be seen whole.
