@@ -146,7 +146,7 @@ async function measure(
               limit,
               aim,
               figure(measured),
-              reached ? 'aim reached' : held ? 'limit held' : 'MISSED',
+              limit === '' ? (reached ? 'aim reached' : 'aim missed') : held ? 'limit held' : 'MISSED',
             ]),
           ),
         ]
