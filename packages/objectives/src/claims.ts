@@ -80,6 +80,31 @@ export function winRateGibbs(tau: number): Optimum {
   };
 }
 
+/**
+ * Regression of each side's logratio onto ±1/(2 beta). On rows of the reference the expected loss is
+ * 2 Σ_y π_ref(y) (Δ - a)² and a constant, a = (w - 1/2)/beta, w the win rate. As probabilities sum to 1, it is least where
+ * Δ - a = -λ π/π_ref; λ is not negative, for Σ π_ref e^a is at least e^0. Wu et al. 2024, arXiv:2405.00675.
+ */
+export function winRateRegression(beta: number): Optimum {
+  return {
+    formula: 'log(π/π_ref) = (w - 1/2)/beta - λ π/π_ref, w the win rate',
+    logprobs(world) {
+      const { reference } = world;
+      const targets = winRates(world).map((rate) => (rate - 0.5) / beta);
+      const far = Math.max(...targets);
+      if (!(far > 0)) return reference;
+      const at = (size: number) => targets.map((target, i) => reference[i]! + heldBack(target, size));
+      return at(rootBetween((size) => logSumExp(at(size)), -far - 50, Math.log1p(far)));
+    },
+  };
+}
+
+/** Δ of Δ + λ e^Δ = target, size the log of λ. */
+function heldBack(target: number, size: number): number {
+  const excess = (delta: number) => delta + Math.exp(size + delta) - target;
+  return rootBetween(excess, Math.min(target, -size) - 1, target);
+}
+
 /** log(π/π_ref)/n = r/beta + c: losses of averaged logratios, c from the sum of all probabilities. */
 export function lengthGibbs(beta: number): Optimum {
   return {

@@ -11,7 +11,9 @@ import { dpo } from '../objectives/dpo.js';
 import { occupancyRewards } from '../occupancy/index.js';
 import { interleave, marginsOf } from '../pairs.js';
 import { estimatorCheck } from './estimator.js';
+import { fixedPointCheck } from './fixed-point.js';
 import { type CheckName, certify } from './index.js';
+import { comparison } from './orderings/f-dpo.js';
 import { settingsOf } from './settings.js';
 import { faithfulErrors, rewardErrors } from './theory/occupancy.js';
 import { firstOrderErrors } from './theory/optima.js';
@@ -296,5 +298,26 @@ describe('what theory says is held to its size', () => {
     expect(Math.max(...firstOrderErrors(optimalPolicy, seeds))).toBeLessThan(least);
     const off: typeof optimalPolicy = (problem) => optimalPolicy({ ...problem, beta: problem.beta * (1 + 1e-7) });
     expect(Math.max(...firstOrderErrors(off, seeds))).toBeGreaterThan(least);
+  });
+});
+
+describe('an optimum is held to what drives to it', () => {
+  test('SPPO with targets of twice the size is found', () => {
+    const sppo = getObjective('sppo');
+    const settings = { seed: 1, trials, vocabulary: 3, length: 2 };
+    const twice = evaluatedAs(sppo, (input, options) =>
+      sppo.evaluate(input, { ...options, beta: (options.beta as number) / 2 }),
+    );
+    expect(fixedPointCheck(sppo, settings).passed).toBe(true);
+    expect(fixedPointCheck(twice, settings).passed).toBe(false);
+  });
+
+  test('an ordering of f-DPO runs is lost where the runs take one divergence for the other', () => {
+    const confused = evaluatedAs(getObjective('f-dpo'), (input, options) => {
+      const divergence = options.divergence === 'forward-kl' ? 'reverse-kl' : 'forward-kl';
+      return getObjective('f-dpo').evaluate(input, { ...options, divergence });
+    });
+    expect(comparison(forwardKl, reverseKl, 'diversity').reproduced).toBe(true);
+    expect(comparison(forwardKl, reverseKl, 'diversity', confused).reproduced).toBe(false);
   });
 });

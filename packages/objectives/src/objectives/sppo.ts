@@ -1,3 +1,4 @@
+import { winRateRegression } from '../claims.js';
 import { squaredLoss } from '../margin-losses.js';
 import { definePairObjective, pairOptions } from '../pair-objective.js';
 
@@ -15,6 +16,8 @@ export const sppo = definePairObjective({
   summary: 'Regresses the logratio of chosen onto 1 / (2 beta) and that of rejected onto -1 / (2 beta).',
   paper: 'Wu et al. 2024, arXiv:2405.00675',
   options: { beta: pairOptions.beta(0.001) },
+  claims: ({ beta }) => ({ optimum: winRateRegression(beta) }),
+  claimedAt: [{ beta: 0.5 }],
   loss: ({ chosen, rejected }, { beta }) => {
     const good = squaredLoss(chosen, 1 / (2 * beta));
     const bad = squaredLoss(rejected, -1 / (2 * beta));
