@@ -312,6 +312,17 @@ describe('an optimum is held to what drives to it', () => {
     expect(fixedPointCheck(twice, settings).passed).toBe(false);
   });
 
+  test('f-DPG that leaves its scores unread is found', () => {
+    const fDpg = getObjective('f-dpg');
+    const settings = { seed: 1, trials, vocabulary: 3, length: 2 };
+    const unaware = evaluatedAs(fDpg, (input, options) => {
+      const targetLogScores = new Float64Array(input.rows);
+      return fDpg.evaluate({ ...input, perRow: { ...input.perRow, targetLogScores } }, options);
+    });
+    expect(fixedPointCheck(fDpg, settings).passed).toBe(true);
+    expect(fixedPointCheck(unaware, settings).passed).toBe(false);
+  });
+
   test('an ordering of f-DPO runs is lost where the runs take one divergence for the other', () => {
     const confused = evaluatedAs(getObjective('f-dpo'), (input, options) => {
       const divergence = options.divergence === 'forward-kl' ? 'reverse-kl' : 'forward-kl';

@@ -50,6 +50,10 @@ export const fDpg = defineObjective({
   claims(options) {
     const { derivative } = generatorOf(options);
     return {
+      // Total variation has a slope of one size up to where it turns.
+      ...(options.divergence !== 'total-variation' && {
+        optimum: { formula: 'p, the distribution of the scores', logprobs: targetLogprobs },
+      }),
       descends: {
         formula: 'D_f(π ‖ p), p the distribution of the scores',
         variation: (world, logprobs) => {
