@@ -79,7 +79,8 @@ export function readTrajectory(json: unknown): Trajectory {
   const convention = conventionOf(algorithm, file.object('options'), {
     margins: rows.some((row) => row.has('margin')),
   });
-  const head = file.has('head') ? { file: file.string('head'), padTokenId: file.number('pad_token_id') } : undefined;
+  const head =
+    algorithm === 'reward' ? { file: file.string('head'), padTokenId: file.number('pad_token_id') } : undefined;
   const trajectory: Trajectory = {
     model: file.string('model'),
     convention,
