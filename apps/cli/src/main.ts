@@ -54,7 +54,13 @@ export function processIo(): Io {
       process.on('SIGINT', handler);
       return () => process.off('SIGINT', handler);
     },
-    exit: (code) => process.exit(code),
+    exit: (code) => {
+      if (code !== exitCodes.interrupted) process.exit(code);
+      // As the system ends what is interrupted, which shells tell as 130: a library that a thread is computing in is not
+      // taken down first.
+      process.removeAllListeners('SIGINT');
+      process.kill(process.pid, 'SIGINT');
+    },
   };
 }
 
