@@ -3,7 +3,7 @@ import type { Engine, ScoreName, TokenTree } from '@kelpie/policy';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { layOut } from '../../packages/policy/src/layout.js';
 import { openModel } from '../../packages/policy/src/model-folder.js';
-import { Passes, zerosLike } from '../../packages/policy/src/passes.js';
+import { Passes } from '../../packages/policy/src/passes.js';
 import {
   allScores,
   cotangentsOf,
@@ -173,7 +173,12 @@ test.each(tinyModels.filter(({ name }) => /default|tied|gpt2$/.test(name)))(
       const { hidden } = await passes.forward(layout, { weights: referenceWeights, adapter: true });
       const options = { temperature: 0.8, reference: { hidden, weights: referenceWeights } };
       const scores = await passes.score(forward, names, weights, options);
-      const gradients = zerosLike(weights, trained, dtype);
+      const gradients = new Map(
+        trained.map((name) => {
+          const { shape, data } = weights.get(name)!;
+          return [name, { shape, data: data.map(() => 0) }] as const;
+        }),
+      );
       const cotangents = new Map(
         names.map((name) => {
           const next = randomOf(`chunk/${name}`);

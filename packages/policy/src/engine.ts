@@ -153,16 +153,19 @@ export class Engine implements Policy {
     if (flat.size === 0) return this.score(request);
     const { weights } = this.#opened;
     const forward = await this.#passes.forward(layout, this.#policy, { keep: true });
-    const reference = await this.#referenceOf(request.scores, forward);
-    const gradients = this.#accumulated();
-    const { dHidden, values } = await this.#passes.scoreVjp(forward, flat, weights, gradients, {
-      temperature: request.temperature ?? 1,
-      reference,
-      valued: request.scores,
-    });
-    await this.#passes.backward(forward, weights, dHidden, gradients);
-    forward.release();
-    return unpack(layout.counts, values);
+    try {
+      const reference = await this.#referenceOf(request.scores, forward);
+      const gradients = this.#accumulated();
+      const { dHidden, values } = await this.#passes.scoreVjp(forward, flat, weights, gradients, {
+        temperature: request.temperature ?? 1,
+        reference,
+        valued: request.scores,
+      });
+      await this.#passes.backward(forward, weights, dHidden, gradients);
+      return unpack(layout.counts, values);
+    } finally {
+      forward.release();
+    }
   }
 
   /** Logits behind every token of one sequence, [ids, vocabulary]: whole distributions, for checks and for looking at. */

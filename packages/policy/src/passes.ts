@@ -9,7 +9,7 @@ import type { FloatArray, LoraModule, Weights } from './parameters.js';
 import { isScalar, REFERENCE, scoreGraph, scoreOf, scoreVjpGraph } from './score.js';
 import { floats, floatTensor, type Session, Sessions, Tensor } from './sessions.js';
 import type { ScoreName } from './types.js';
-import { type Arithmetic, allocate, sizeOf } from './weights.js';
+import { type Arithmetic, allocate } from './weights.js';
 
 /** Weights to compute with, and whether the adapter is part of the graph. */
 export interface Variant {
@@ -482,14 +482,4 @@ function rotaryTables(
   });
   const shape = [classes.length * rows, half];
   return { cos: floatTensor(cos, shape), sin: floatTensor(sin, shape) };
-}
-
-/** Zeros in the shapes of the named tensors. */
-export function zerosLike(weights: Weights, names: readonly string[], dtype: Arithmetic): Weights {
-  return new Map(
-    names.map((name) => {
-      const { shape } = weights.get(name)!;
-      return [name, { shape, data: allocate(dtype, sizeOf(shape)) }];
-    }),
-  );
 }
