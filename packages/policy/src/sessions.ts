@@ -51,6 +51,8 @@ export class Sessions {
         enableMemPattern: false,
         // An arena a session would never give back what its largest batch took; all sessions share malloc's heap instead.
         enableCpuMemArena: false,
+        // Every session has threads of its own: those that spin after a run take the cores from the session that runs next.
+        extra: { session: { intra_op: { allow_spinning: '0' } } },
         logSeverityLevel: 3,
       });
     } catch (cause) {
