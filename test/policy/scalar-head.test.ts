@@ -80,6 +80,19 @@ describe.each(['llama', 'gpt2'])('%s', (name) => {
     expect(first.own.get('score.weight')!.some((value) => value !== 0)).toBe(true);
   });
 
+  test('beside: what is saved is the language model alone', async () => {
+    const engine = await open(name, { scalarHead: 'beside', dtype: 'float32' });
+    expect(engine.info.scalarHead).toBe('beside');
+    await gradients(engine, ['logprobs', 'values']);
+    await engine.step(0.1);
+    const folder = scratchFile(`language-model-${name}`);
+    await engine.save(folder);
+    const again = await open(name, { model: folder, dtype: 'float32' });
+    expect(again.info.scalarHead).toBeUndefined();
+    const request = { trees, scores: ['logprobs'] as const };
+    expect((await again.score(request)).logprobs).toEqual((await engine.score(request)).logprobs);
+  });
+
   test('a sequence classifier saved is one opened', async () => {
     const engine = await open(name, { scalarHead: 'alone', dtype: 'float32' });
     const folder = scratchFile(`classifier-${name}`);

@@ -87,6 +87,9 @@ export class Engine implements Policy {
       trainedParameters: count(opened.trained),
       vocabularySize: opened.model.dimensions.vocabularySize,
       contextLength: opened.model.dimensions.contextLength,
+      ...(opened.model.scalarHead !== undefined && {
+        scalarHead: opened.model.languageHead === false ? ('alone' as const) : ('beside' as const),
+      }),
       hash,
       referenceHash: opened.reference === undefined ? hash : hashWeights(opened.reference, arithmetic),
       referenceMoves: this.#moving !== undefined,

@@ -13,7 +13,7 @@ import { readSafetensors } from './files/safetensors.js';
 import { writeSafetensors } from './files/safetensors-write.js';
 import { initialLora, loraModules, mergeLora, peftConfigOf } from './lora.js';
 import { loraA, loraB, loraMagnitude, loraNorm, ModelBuilder } from './model-builder.js';
-import type { LoraModule, Weights } from './parameters.js';
+import type { LoraModule, Parameter, Weights } from './parameters.js';
 import { Passes } from './passes.js';
 import { classifierConfig, isClassifier, labelsOf, SCALAR_HEAD, withScalarHead } from './scalar-head.js';
 import type { OpenOptions, SaveOptions } from './types.js';
@@ -233,7 +233,8 @@ export function modelTypes(): string[] {
 
 /**
  * A Hugging Face folder, whole or not at all: weights in float32 under the library's names (a tied model holds its
- * embedding alone), the config, the tokenizer. LoRA without `merge`: a PEFT folder.
+ * embedding alone), the config, the tokenizer. LoRA without `merge`: a PEFT folder. A scalar head beside the language
+ * model's is left out: what is saved is a language model, which loads anywhere.
  */
 export async function saveModel(
   opened: OpenedModel,
@@ -243,13 +244,13 @@ export async function saveModel(
   await writeFolderAtomic(folder, async (temporary) => {
     if (opened.lora.length > 0 && !merge) {
       await saveAdapter(opened, temporary);
-      if (opened.model.scalarHead !== undefined) {
+      if (opened.model.scalarHead !== undefined && opened.model.languageHead === false) {
         const { shape, data } = opened.weights.get(SCALAR_HEAD)!;
         await writeSafetensors(join(temporary, HEAD_FILE), [{ name: SCALAR_HEAD, shape, data }]);
       }
     } else {
       const weights = opened.lora.length > 0 ? mergeLora(opened.lora, opened.model, opened.weights) : opened.weights;
-      const tensors = opened.model.parameters.map(({ name, shape }) => ({
+      const tensors = savedParameters(opened.model).map(({ name, shape }) => ({
         name,
         shape,
         data: weights.get(name)!.data,
@@ -260,6 +261,10 @@ export async function saveModel(
     }
     if (tokenizer !== undefined) await copyCompanions(tokenizer, temporary);
   });
+}
+
+function savedParameters({ parameters, languageHead = true }: Model): readonly Parameter[] {
+  return languageHead ? parameters.filter(({ name }) => name !== SCALAR_HEAD) : parameters;
 }
 
 function float32Config(config: Readonly<Record<string, unknown>>): Record<string, unknown> {

@@ -157,7 +157,8 @@ export interface OpenOptions {
   readonly init?: { readonly config: string; readonly seed: number };
   /**
    * A scalar head over the last hidden states, `score.weight` [1, hidden], which gives the score `values`: `alone`, in
-   * place of the language model's head, or `beside` it. Default: `alone` for a sequence classifier's folder, else none.
+   * place of the language model's head, or `beside` it: a policy with a critic. A fresh one beside it is 0, and so is
+   * every value. Default: `alone` for a sequence classifier's folder, else none.
    */
   readonly scalarHead?: 'alone' | 'beside';
   /** A safetensors file to take `score.weight` from. Default: the folder's own; where it has none, a fresh head. */
@@ -219,7 +220,7 @@ export interface Policy {
   optimizer(options: AdamWOptions): Promise<void>;
   /**
    * Writes model.safetensors, config.json and tokenizer files (or a PEFT folder, for LoRA) into `folder`, whole or not
-   * at all.
+   * at all. A scalar head beside the language model's is not among them: `saveState` keeps it.
    */
   save(folder: string, options?: SaveOptions): Promise<void>;
   /**
@@ -242,6 +243,8 @@ export interface PolicyInfo {
   readonly hash: string;
   /** The same of the reference, where one was named; else `hash`. */
   readonly referenceHash: string;
+  /** Where it has a scalar head, which gives the score `values`. */
+  readonly scalarHead?: 'alone' | 'beside';
   /** Whether `updateReference` has anything to move. */
   readonly referenceMoves: boolean;
   /** What was read and left aside, in sentences: keys without effect here, dropout that is not applied. */
