@@ -1,7 +1,7 @@
 import { DataError, placeText } from '@kelpie/data';
 import type { Needs } from '@kelpie/objectives';
 import type { Tokenizer } from '@kelpie/policy';
-import { asJudged } from '@kelpie/runner';
+import { asJudged, padTokenOf } from '@kelpie/runner';
 import type { Loaded } from './train-parts.js';
 
 type Pair = Loaded & { readonly extra?: Readonly<Record<string, unknown>> };
@@ -42,9 +42,4 @@ function refuse(where: Loaded['where'], column: string, expected: string, got: u
     received,
     remedy: `Give every row the column ${column}, ${remedy}.`,
   });
-}
-
-/** What a saved classifier's rows are padded with: the tokenizer's own padding id, else its end token. */
-export function padTokenOf({ padTokenId, eosTokenId }: Pick<Tokenizer, 'padTokenId' | 'eosTokenId'>): number {
-  return padTokenId ?? eosTokenId ?? 0;
 }

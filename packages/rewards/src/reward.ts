@@ -41,6 +41,8 @@ export interface Reward {
   readonly parts: readonly string[];
   /** Whether it may leave a row unjudged, as NaN. */
   readonly abstains: boolean;
+  /** Of the weights and files behind it: with its options, all that decides on its numbers. Absent where there are none. */
+  readonly hash?: string;
   /** A row that cannot be judged rejects with a `RewardError` that names it. An aborted call rejects with the reason. */
   judge(rows: readonly RewardRow[], options?: JudgeOptions): Promise<Judged>;
   /** Lets go of models and what else is held. */
@@ -52,6 +54,7 @@ export interface LeafDefinition {
   /** Names of further parts it gives, without its own. */
   readonly parts?: readonly string[];
   readonly abstains?: boolean;
+  readonly hash?: string;
   judge(rows: readonly RewardRow[], options: { readonly signal: AbortSignal }): Promise<Values>;
   dispose?(): Promise<void>;
 }
@@ -62,10 +65,11 @@ interface Values {
 }
 
 /** A reward that reads rows. What it gives is checked: one finite number a row, or NaN where it may abstain. */
-export function leaf({ name, parts = [], abstains = false, judge, dispose }: LeafDefinition): Reward {
+export function leaf({ name, parts = [], abstains = false, hash, judge, dispose }: LeafDefinition): Reward {
   return {
     name,
     abstains,
+    ...(hash !== undefined && { hash }),
     parts: distinct(name, [...parts, name]),
     dispose: async () => dispose?.(),
     async judge(rows, { signal = new AbortController().signal, state = {} } = {}) {

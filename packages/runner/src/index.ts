@@ -10,7 +10,7 @@ export {
   type Timing,
 } from './events.js';
 export { join, splitCotangents } from './join.js';
-export { asJudged, calibrationOf, judgesSequences } from './judged.js';
+export { asJudged, calibrationOf, judgesSequences, padTokenOf } from './judged.js';
 export { requireUnlocked } from './lock.js';
 export * from './loggers/index.js';
 export { type OfflineResult, type OfflineRun, trainOffline } from './offline.js';
@@ -18,6 +18,7 @@ export { checkpointOf, type PlannedRun, planOffline } from './offline-plan.js';
 export { asRead, readsMismatched } from './offline-rows.js';
 export * from './online/index.js';
 export { type ReferenceOptions, referenceScores } from './reference.js';
+export { rewardModel } from './reward-model.js';
 export {
   type Example,
   gridOf,

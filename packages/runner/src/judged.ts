@@ -1,5 +1,5 @@
 import { type Needs, preferenceCalibrationError } from '@kelpie/objectives';
-import { pathsOf, treeOf } from '@kelpie/policy';
+import { pathsOf, type Tokenizer, treeOf } from '@kelpie/policy';
 import type { Example, Part } from './rows.js';
 
 /** Whether an objective reads values alone: it trains what judges sequences, and no language model is needed. */
@@ -17,6 +17,11 @@ export function asJudged(example: Example, padTokenId?: number): Example {
     return { ids: [...ids.slice(0, length), 0], scoreFrom: length };
   });
   return { ...example, tree: treeOf(sequences) };
+}
+
+/** What a classifier's rows are padded with: the tokenizer's own padding id, else its end token. */
+export function padTokenOf({ padTokenId, eosTokenId }: Pick<Tokenizer, 'padTokenId' | 'eosTokenId'>): number {
+  return padTokenId ?? eosTokenId ?? 0;
 }
 
 /** Of pairs that are no ties: how far σ(|margin|) is from how often the higher reward is the chosen one's. */

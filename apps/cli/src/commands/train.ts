@@ -2,7 +2,15 @@ import { join } from 'node:path';
 import { Command, Option } from '@commander-js/extra-typings';
 import type { Objective } from '@kelpie/objectives';
 import { openPolicy } from '@kelpie/policy';
-import { jsonl, judgesSequences, type OfflineResult, timing, trainOffline, trainOptions } from '@kelpie/runner';
+import {
+  jsonl,
+  judgesSequences,
+  type OfflineResult,
+  padTokenOf,
+  timing,
+  trainOffline,
+  trainOptions,
+} from '@kelpie/runner';
 import { clashes, flagLayer, setLayer } from '../config/flags.js';
 import type { Layer, ReadConfig } from '../config/read.js';
 import { objectiveNamed, type Resolved, requireObjective, resolveConfig } from '../config/resolve.js';
@@ -12,7 +20,6 @@ import { type CustomObjective, calledName, isObjectiveFile, loadObjective, sourc
 import { dryRun } from '../dry-run.js';
 import { exitCodes } from '../exit.js';
 import { countFlag, flagsOf, numberFlag, unset } from '../flags.js';
-import { padTokenOf } from '../judged-rows.js';
 import { threadsFlag, tokenizerAt, tokenizerFlag } from '../model.js';
 import { offlineObjectives } from '../offline-objectives.js';
 import { addOnline } from '../online/train.js';

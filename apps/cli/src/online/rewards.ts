@@ -4,7 +4,7 @@ import { resolve } from 'node:path';
 import { nearestNames } from '@kelpie/policy';
 import * as rewards from '@kelpie/rewards';
 import { asReward, type Reward, type Source } from '@kelpie/rewards';
-import type { WeightedReward } from '@kelpie/runner';
+import { rewardModel, type WeightedReward } from '@kelpie/runner';
 import { createJiti } from 'jiti';
 import { z } from 'zod';
 import { UsageError } from '../exit.js';
@@ -14,7 +14,7 @@ type Options = Record<string, unknown>;
 
 /** Sources by the name a flag calls them. */
 export function rewardSources(): ReadonlyMap<string, Source> {
-  const all = Object.values(rewards) as readonly unknown[];
+  const all = [...Object.values(rewards), rewardModel] as readonly unknown[];
   return new Map(all.filter(isSource).map((source) => [source.name, source]));
 }
 
@@ -46,7 +46,8 @@ export async function openReward(called: string): Promise<WeightedReward> {
     );
   }
   const typed = withTypes(source, options);
-  return { reward: await source.open(typed as never), weight: number, madeOf: typed };
+  const reward = await source.open(typed as never);
+  return { reward, weight: number, madeOf: { ...typed, ...(reward.hash !== undefined && { hash: reward.hash }) } };
 }
 
 function optionsIn(text: string | undefined, called: string): Options {
