@@ -4,7 +4,7 @@ import {
   existsSync,
   fsyncSync,
   openSync,
-  readFileSync,
+  readSync,
   renameSync,
   writeFileSync,
 } from 'node:fs';
@@ -29,18 +29,24 @@ export class LineFile {
     this.#stepOf = stepOf;
   }
 
-  /** Begins anew, or drops all that stands behind the step that is resumed. */
+  /** Begins anew, or drops all that stands behind the step that is resumed. The file may be larger than memory. */
   start({ step, resumed }: EventOf<'start'>): void {
     makeFolder(dirname(this.#file));
-    const old = resumed && existsSync(this.#file) ? readFileSync(this.#file, 'utf8') : '';
-    const whole = old
-      .slice(this.#head.length, old.lastIndexOf('\n') + 1)
-      .split('\n')
-      .slice(0, -1);
-    const kept = whole.filter((line) => this.#stepOf(line) <= step);
     // What stands there is replaced at once: a process that dies here loses no line.
     const temporary = besides(this.#file);
-    writeFileSync(temporary, this.#head + kept.map((line) => `${line}\n`).join(''));
+    const out = openSync(temporary, 'wx');
+    try {
+      writeFileSync(out, this.#head);
+      if (resumed && existsSync(this.#file)) {
+        for (const lines of blocksOf(this.#file, Buffer.byteLength(this.#head))) {
+          const kept = lines.filter((line) => this.#stepOf(line) <= step);
+          writeFileSync(out, kept.map((line) => `${line}\n`).join(''));
+        }
+      }
+      fsyncSync(out);
+    } finally {
+      closeSync(out);
+    }
     renameSync(temporary, this.#file);
   }
 
@@ -52,6 +58,32 @@ export class LineFile {
     if (!existsSync(this.#file)) return;
     const handle = openSync(this.#file, 'r+');
     fsyncSync(handle);
+    closeSync(handle);
+  }
+}
+
+const BLOCK = 1 << 20;
+
+/** The whole lines of a file from a byte on, some at a time; what stands behind the last line's end is left out. */
+function* blocksOf(file: string, from: number): Generator<string[]> {
+  const handle = openSync(file, 'r');
+  try {
+    const block = Buffer.alloc(BLOCK);
+    let begun: Buffer[] = [];
+    for (let at = from; ; ) {
+      const length = readSync(handle, block, 0, BLOCK, at);
+      if (length === 0) return;
+      at += length;
+      const read = block.subarray(0, length);
+      const end = read.lastIndexOf(0x0a);
+      if (end >= 0)
+        yield Buffer.concat([...begun, read.subarray(0, end)])
+          .toString('utf8')
+          .split('\n');
+      if (end >= 0) begun = [];
+      begun.push(Buffer.from(read.subarray(end + 1)));
+    }
+  } finally {
     closeSync(handle);
   }
 }
