@@ -4,6 +4,7 @@ export { type DifferentiateOptions, differentiate, type Joint } from './differen
 export { broadcast, product, quotient, sameShape, sizeOf, sum } from './dims.js';
 export { OnnxError } from './errors.js';
 export * from './external.js';
+export { fuse } from './fuse.js';
 export * from './graph.js';
 export * from './op.js';
 export { decodeModel, encodeModel } from './proto.js';

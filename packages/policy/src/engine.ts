@@ -3,7 +3,7 @@ import type { Model } from './architecture.js';
 import { checkSampling, checkScoring, checkTrees, requireLanguageHead } from './checks.js';
 import { sample } from './decode.js';
 import { KelpieError, nearestNames } from './errors.js';
-import { layOut } from './layout.js';
+import { type Layout, layOut } from './layout.js';
 import { type OpenedModel, openModel, saveModel } from './model-folder.js';
 import { TrainingMemory } from './optimizers/training-memory.js';
 import type { FloatArray, Weights } from './parameters.js';
@@ -107,7 +107,7 @@ export class Engine implements Policy {
     const layout = layOut(request.trees, this.#model);
     const variant = request.of === 'reference' ? this.#referenceVariant() : this.#policy;
     const forward = await this.#passes.forward(layout, variant);
-    const reference = await this.#referenceOf(request.scores, forward);
+    const reference = await this.#referenceOf(request.scores, layout);
     const { temperature = 1 } = request;
     return unpack(
       layout.counts,
@@ -119,7 +119,7 @@ export class Engine implements Policy {
     checkScoring(request, this.#model);
     const layout = layOut(request.trees, this.#model);
     const forward = await this.#passes.forward(layout, this.#policy, { keep: true });
-    const reference = await this.#referenceOf(request.scores, forward);
+    const reference = await this.#referenceOf(request.scores, layout);
     const options = { temperature: request.temperature ?? 1, reference };
     const scores = unpack(
       layout.counts,
@@ -155,15 +155,18 @@ export class Engine implements Policy {
     const flat = flatten(layout.counts, request.scores, cotangents);
     if (flat.size === 0) return this.score(request);
     const { weights } = this.#opened;
+    const { temperature = 1, scores: valued } = request;
+    const gradients = this.#accumulated();
+    if (this.#passes.pullsAtOnce(layout)) {
+      const reference = await this.#referenceOf(valued, layout);
+      const options = { temperature, reference, valued };
+      return unpack(layout.counts, await this.#passes.pull(layout, flat, weights, gradients, options));
+    }
     const forward = await this.#passes.forward(layout, this.#policy, { keep: true });
     try {
-      const reference = await this.#referenceOf(request.scores, forward);
-      const gradients = this.#accumulated();
-      const { dHidden, values } = await this.#passes.scoreVjp(forward, flat, weights, gradients, {
-        temperature: request.temperature ?? 1,
-        reference,
-        valued: request.scores,
-      });
+      const reference = await this.#referenceOf(valued, layout);
+      const options = { temperature, reference, valued };
+      const { dHidden, values } = await this.#passes.scoreVjp(forward, flat, weights, gradients, options);
       await this.#passes.backward(forward, weights, dHidden, gradients);
       return unpack(layout.counts, values);
     } finally {
@@ -233,7 +236,8 @@ export class Engine implements Policy {
     );
     checkSampling(request);
     requireLanguageHead(this.#model, 'sampling');
-    return sample(this.#passes, this.#model, this.#policy, request, options);
+    const variant = request.of === 'reference' ? this.#referenceVariant() : this.#policy;
+    return sample(this.#passes, this.#model, variant, request, options);
   }
 
   async updateReference(mixture: number): Promise<void> {
@@ -328,7 +332,7 @@ export class Engine implements Policy {
 
   async #referenceOf(
     names: readonly ScoreName[],
-    { layout }: Forward,
+    layout: Layout,
   ): Promise<{ hidden: FloatArray; weights: Weights } | undefined> {
     if (!names.some((name) => scoreOf(name).needsReference)) return undefined;
     const variant = this.#referenceVariant();

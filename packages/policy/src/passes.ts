@@ -1,4 +1,13 @@
-import { cut, differentiate, type Graph, type Halves, sizeOf as sizeOfDim, type Value } from '@kelpie/onnx';
+import {
+  cut,
+  differentiate,
+  fuse,
+  type Graph,
+  type Halves,
+  type Joint,
+  sizeOf as sizeOfDim,
+  type Value,
+} from '@kelpie/onnx';
 import type { Model } from './architecture.js';
 import { BufferPool } from './buffer-pool.js';
 import type { KeysAndValues } from './decode/cache.js';
@@ -6,6 +15,7 @@ import { normGraph } from './dora.js';
 import type { Layout } from './layout.js';
 import { type Lookup, type Mode, ModelBuilder } from './model-builder.js';
 import type { FloatArray, LoraModule, Weights } from './parameters.js';
+import { RowFeeds, slots } from './row-feeds.js';
 import { isScalar, REFERENCE, scoreGraph, scoreOf, scoreVjpGraph } from './score.js';
 import { floats, floatTensor, type Session, Sessions, Tensor } from './sessions.js';
 import type { ScoreName } from './types.js';
@@ -53,6 +63,14 @@ export interface StepChoice {
   readonly feeds: Iterable<readonly [string, Tensor]>;
 }
 
+/** How a head is read. */
+export interface HeadOptions {
+  /** Divides the logits. */
+  readonly temperature: number;
+  /** Hidden states [scored, hidden] and weights of the reference, where a score reads it. */
+  readonly reference?: { readonly hidden: FloatArray; readonly weights: Weights } | undefined;
+}
+
 export interface PassesOptions {
   readonly model: Model;
   readonly dtype: Arithmetic;
@@ -68,20 +86,28 @@ export interface PassesOptions {
 
 const LOGITS_AT_ONCE = 2 ** 25;
 
+/** Scored tokens, `to` excluded. */
+interface Chunk {
+  readonly from: number;
+  readonly to: number;
+}
+
 /** Every ONNX pass over a model: bodies forward and backward, heads, prefill and decoding steps. */
 export class Passes {
   readonly sessions: Sessions;
   readonly #options: PassesOptions;
   readonly #width: number;
-  #halves: (Halves & { readonly lookups: readonly Lookup[] }) | undefined;
+  #differentiated: (Joint & { readonly lookups: readonly Lookup[] }) | undefined;
+  #halves: Halves | undefined;
   readonly #buffers: BufferPool;
-  readonly #tables = new Map<string, { cos: Tensor; sin: Tensor }>();
+  readonly #rows: RowFeeds;
 
   constructor(options: PassesOptions) {
     this.#options = options;
     this.sessions = new Sessions({ threads: options.threads, verbatim: options.dtype === 'float64' });
     this.#width = options.model.dimensions.hiddenSize;
     this.#buffers = new BufferPool(options.dtype);
+    this.#rows = new RowFeeds(options.model.rotary, options.dtype);
   }
 
   get dtype(): Arithmetic {
@@ -99,7 +125,7 @@ export class Passes {
           () => this.#body({ kind: 'sequence', present: false }, variant.adapter).graph,
         );
     const kept = keep ? this.#memoryOf(session, layout) : new Map<string, Tensor>();
-    const outputs = await session.run(this.feeds(session, variant.weights, this.#rowFeeds(layout)), kept);
+    const outputs = await session.run(this.feeds(session, variant.weights, this.#rows.of(layout)), kept);
     const { hidden, ...others } = outputs;
     const saved = new Map([...Object.entries(others), ...kept]);
     const release = () => {
@@ -123,15 +149,18 @@ export class Passes {
 
   /** Adds to `gradients` what the cotangents of the scored sources' hidden states [scored, hidden] give. */
   async backward({ layout, saved }: Forward, weights: Weights, dHidden: FloatArray, gradients: Weights): Promise<void> {
-    const { lookups } = this.#cut();
     const session = await this.sessions.get('body/backward', () => this.#cut().backward);
     const scattered = this.#scatter(dHidden, layout);
-    const feeds = this.#rowFeeds(layout);
+    const feeds = this.#rows.of(layout);
     feeds.set('d/hidden', floatTensor(scattered, [layout.rows, layout.tokens, this.#width]));
     for (const [name, tensor] of saved) feeds.set(name, tensor);
     const { given, fetches } = accumulators(session, gradients);
-    const outputs = await session.run(this.feeds(session, weights, [...feeds, ...given]), fetches);
-    for (const { parameter, output, indices } of lookups) {
+    this.#addLookups(await session.run(this.feeds(session, weights, [...feeds, ...given]), fetches), layout, gradients);
+  }
+
+  /** Gradients of looked-up rows, which leave a graph as they are, to their tables. */
+  #addLookups(outputs: Readonly<Record<string, Tensor>>, layout: Layout, gradients: Weights): void {
+    for (const { parameter, output, indices } of this.#joint().lookups) {
       const table = gradients.get(parameter);
       const rows = outputs[`grad/${output}`];
       if (table !== undefined && rows !== undefined) {
@@ -140,8 +169,51 @@ export class Passes {
     }
   }
 
-  #cut(): Halves & { readonly lookups: readonly Lookup[] } {
-    if (this.#halves !== undefined) return this.#halves;
+  /**
+   * Forward, head and backward in one run, where the cotangents are known beforehand: nothing is handed over or computed
+   * again. Gradients are added to `gradients`; returns the values of `valued` scores.
+   */
+  async pull(
+    layout: Layout,
+    cotangents: ReadonlyMap<ScoreName, Float64Array>,
+    weights: Weights,
+    gradients: Weights,
+    { temperature, reference, valued = [] }: HeadOptions & { readonly valued?: readonly ScoreName[] },
+  ): Promise<Map<ScoreName, Float64Array>> {
+    const scores = [...cotangents.keys()];
+    const tempered = temperature !== 1;
+    const session = await this.sessions.get(`pull/${scores.join()}/${valued.join()}/${tempered}`, () => {
+      const wanted = this.#headTrained(scores);
+      const { model, dtype } = this.#options;
+      return fuse(this.#joint(), scoreVjpGraph({ model, dtype, scores, wanted, valued, tempered, placed: true }));
+    });
+    const whole = { from: 0, to: layout.sources.length };
+    const read = [...scores, ...valued].some((name) => scoreOf(name).needsReference) ? reference : undefined;
+    const feeds = new Map([...this.#rows.of(layout), ...this.#headFeeds(layout, whole, temperature, read?.hidden)]);
+    this.#feedCotangents(feeds, cotangents, whole, temperature);
+    feeds.set('sources', new Tensor('int64', BigInt64Array.from(layout.sources, BigInt), [layout.sources.length]));
+    feeds.set('places', new Tensor('int64', placesOf(layout), [layout.rows, layout.tokens]));
+    const { given, fetches } = accumulators(session, gradients);
+    const outputs = await session.run(this.feeds(session, weights, [...feeds, ...given], read?.weights), fetches);
+    this.#addLookups(outputs, layout, gradients);
+    return new Map(valued.map((name) => [name, Float64Array.from(floats(outputs[name]!))]));
+  }
+
+  /** Whether a batch can be pulled in one run: all its logits fit at once, and each source has one target. */
+  pullsAtOnce({ sources }: Layout): boolean {
+    const { keep = 'products' } = this.#options;
+    return (
+      keep === 'products' && [...this.#chunks({ sources })].length === 1 && new Set(sources).size === sources.length
+    );
+  }
+
+  #cut(): Halves {
+    this.#halves ??= cut(this.#joint(), ['hidden'], this.#options.keep);
+    return this.#halves;
+  }
+
+  #joint(): Joint & { readonly lookups: readonly Lookup[] } {
+    if (this.#differentiated !== undefined) return this.#differentiated;
     const { graph, lookups } = this.#body({ kind: 'sequence', present: false }, true);
     const tables = new Set(lookups.map(({ parameter }) => parameter));
     const present = new Set(graph.inputs.map(({ name }) => name));
@@ -152,8 +224,8 @@ export class Passes {
       wanted: [...inputs, ...new Set(looked.map(({ output }) => output))],
       accumulate: inputs,
     });
-    this.#halves = { ...cut(joint, ['hidden'], this.#options.keep), lookups: looked };
-    return this.#halves;
+    this.#differentiated = { ...joint, lookups: looked };
+    return this.#differentiated;
   }
 
   #body(mode: Mode, adapter: boolean): { graph: Graph; lookups: readonly Lookup[] } {
@@ -185,10 +257,7 @@ export class Passes {
     { layout, hidden }: Forward,
     names: readonly ScoreName[],
     weights: Weights,
-    {
-      temperature,
-      reference,
-    }: { temperature: number; reference?: { hidden: FloatArray; weights: Weights } | undefined },
+    { temperature, reference }: HeadOptions,
   ): Promise<Map<ScoreName, Float64Array>> {
     const { model, dtype } = this.#options;
     const tempered = temperature !== 1;
@@ -197,7 +266,8 @@ export class Passes {
     );
     const out = new Map(names.map((name) => [name, new Float64Array(layout.sources.length)]));
     for (const chunk of this.#chunks(layout)) {
-      const feeds = this.#headFeeds(layout, hidden, chunk, temperature, reference);
+      const feeds = this.#headFeeds(layout, chunk, temperature, reference?.hidden);
+      feeds.set('hidden', this.#hiddenOf(hidden, chunk));
       const outputs = await session.run(this.feeds(session, weights, feeds, reference?.weights));
       for (const name of names) out.get(name)!.set(floats(outputs[name]!), chunk.from);
     }
@@ -213,23 +283,11 @@ export class Passes {
     cotangents: ReadonlyMap<ScoreName, Float64Array>,
     weights: Weights,
     gradients: Weights,
-    {
-      temperature,
-      reference,
-      valued = [],
-    }: {
-      temperature: number;
-      reference?: { hidden: FloatArray; weights: Weights } | undefined;
-      valued?: readonly ScoreName[];
-    },
+    { temperature, reference, valued = [] }: HeadOptions & { readonly valued?: readonly ScoreName[] },
   ): Promise<{ dHidden: FloatArray; values: Map<ScoreName, Float64Array> }> {
-    const { model, dtype, trained } = this.#options;
+    const { model, dtype } = this.#options;
     const names = [...cotangents.keys()];
-    const through = (scalar: boolean) => names.some((name) => isScalar(name) === scalar);
-    const wanted = [
-      ...(through(false) ? [model.headWeight] : []),
-      ...(through(true) && model.scalarHead !== undefined ? [model.scalarHead] : []),
-    ].filter((name) => trained.includes(name));
+    const wanted = this.#headTrained(names);
     const tempered = temperature !== 1;
     const session = await this.sessions.get(`head/vjp/${names.join()}/${valued.join()}/${tempered}`, () =>
       scoreVjpGraph({ model, dtype, scores: names, wanted, valued, tempered }),
@@ -238,19 +296,10 @@ export class Passes {
     const dHidden = allocate(dtype, hidden.length);
     const { given, fetches } = accumulators(session, gradients);
     for (const chunk of this.#chunks(layout)) {
-      const feeds = this.#headFeeds(
-        layout,
-        hidden,
-        chunk,
-        temperature,
-        [...names, ...valued].some((name) => scoreOf(name).needsReference) ? reference : undefined,
-      );
-      for (const [name, cotangent] of cotangents) {
-        const part = allocate(dtype, chunk.to - chunk.from);
-        const own = cotangent.subarray(chunk.from, chunk.to);
-        part.set(isScalar(name) ? own : own.map((x) => x / temperature));
-        feeds.set(`d/${name}`, floatTensor(part, [part.length]));
-      }
+      const read = [...names, ...valued].some((name) => scoreOf(name).needsReference) ? reference : undefined;
+      const feeds = this.#headFeeds(layout, chunk, temperature, read?.hidden);
+      feeds.set('hidden', this.#hiddenOf(hidden, chunk));
+      this.#feedCotangents(feeds, cotangents, chunk, temperature);
       const into = dHidden.subarray(chunk.from * this.#width, chunk.to * this.#width);
       fetches.set('grad/hidden', floatTensor(into, [chunk.to - chunk.from, this.#width]));
       const outputs = await session.run(
@@ -262,7 +311,17 @@ export class Passes {
     return { dHidden, values };
   }
 
-  *#chunks({ sources }: Layout): Generator<{ from: number; to: number }> {
+  /** What is trained of the heads that these scores go through. */
+  #headTrained(scores: readonly ScoreName[]): string[] {
+    const { model, trained } = this.#options;
+    const through = (scalar: boolean) => scores.some((name) => isScalar(name) === scalar);
+    return [
+      ...(through(false) ? [model.headWeight] : []),
+      ...(through(true) && model.scalarHead !== undefined ? [model.scalarHead] : []),
+    ].filter((name) => trained.includes(name));
+  }
+
+  *#chunks({ sources }: Pick<Layout, 'sources'>): Generator<Chunk> {
     const { model, logitsAtOnce = LOGITS_AT_ONCE } = this.#options;
     const rows = Math.max(1, Math.floor(logitsAtOnce / model.dimensions.vocabularySize));
     const chunks = Math.ceil(sources.length / rows);
@@ -271,22 +330,40 @@ export class Passes {
     }
   }
 
+  /** All that a head reads of a chunk but its hidden states. */
   #headFeeds(
     { targets }: Layout,
-    hidden: FloatArray,
-    { from, to }: { from: number; to: number },
+    chunk: Chunk,
     temperature: number,
-    reference?: { hidden: FloatArray } | undefined,
+    reference?: FloatArray | undefined,
   ): Map<string, Tensor> {
-    const width = this.#width;
-    const rows = (x: FloatArray) => floatTensor(x.subarray(from * width, to * width), [to - from, width]);
+    const { from, to } = chunk;
     const feeds = new Map([
-      ['hidden', rows(hidden)],
       ['targets', new Tensor('int64', targets.subarray(from, to), [to - from])],
       ['inverseTemperature', floatTensor(allocate(this.#options.dtype, 1).fill(1 / temperature), [])],
     ]);
-    if (reference !== undefined) feeds.set(`${REFERENCE}hidden`, rows(reference.hidden));
+    if (reference !== undefined) feeds.set(`${REFERENCE}hidden`, this.#hiddenOf(reference, chunk));
     return feeds;
+  }
+
+  #hiddenOf(hidden: FloatArray, { from, to }: Chunk): Tensor {
+    const width = this.#width;
+    return floatTensor(hidden.subarray(from * width, to * width), [to - from, width]);
+  }
+
+  /** `d/<score>` of a chunk; of scores through logits, by the temperature that divided those. */
+  #feedCotangents(
+    feeds: Map<string, Tensor>,
+    cotangents: ReadonlyMap<ScoreName, Float64Array>,
+    { from, to }: Chunk,
+    temperature: number,
+  ): void {
+    for (const [name, cotangent] of cotangents) {
+      const part = allocate(this.#options.dtype, to - from);
+      const own = cotangent.subarray(from, to);
+      part.set(isScalar(name) ? own : own.map((x) => x / temperature));
+      feeds.set(`d/${name}`, floatTensor(part, [part.length]));
+    }
   }
 
   // --- decoding ----------------------------------------------------------------------------------------------------
@@ -303,7 +380,7 @@ export class Passes {
       `prefill/${adapter}`,
       () => this.#body({ kind: 'sequence', present: true }, adapter).graph,
     );
-    const outputs = await session.run(this.feeds(session, weights, this.#rowFeeds(layout)));
+    const outputs = await session.run(this.feeds(session, weights, this.#rows.of(layout)));
     return { hidden: this.#gather(floats(outputs.hidden!), layout), present: this.#present(outputs, 'present') };
   }
 
@@ -344,7 +421,7 @@ export class Passes {
       ['angles', column(step.angles)],
       ['lengths', new Tensor('int32', Int32Array.from(step.lengths), [rows])],
       ['slots', slots(step.capacity)],
-      ...this.#rotaryFeeds(step.angleLengths, step.angleRows),
+      ...this.#rows.rotary(step.angleLengths, step.angleRows),
       ...(choice?.feeds ?? []),
     ]);
     step.cache.forEach(({ keys, values }, i) => {
@@ -363,40 +440,6 @@ export class Passes {
   }
 
   // --- feeds -------------------------------------------------------------------------------------------------------
-
-  #rowFeeds(layout: Layout): Map<string, Tensor> {
-    const shape = [layout.rows, layout.tokens];
-    return new Map([
-      ['ids', new Tensor('int64', layout.ids, shape)],
-      ['positions', new Tensor('int64', layout.positions, shape)],
-      ['ends', new Tensor('int32', layout.ends, shape)],
-      ['angles', new Tensor('int64', layout.angles, shape)],
-      ['slots', slots(layout.tokens)],
-      ...this.#rotaryFeeds(layout.angleLengths, layout.angleRows),
-    ]);
-  }
-
-  /** cos and sin of every place up to `rows`, for each class of lengths, one below the other. */
-  #rotaryFeeds(lengths: readonly number[], rows: number): [string, Tensor][] {
-    const { rotary } = this.#options.model;
-    if (rotary === undefined) return [];
-    const key = `${rows}/${lengths.map((length) => rotary.classOf(length)).join('/')}`;
-    let tables = this.#tables.get(key);
-    if (tables === undefined) {
-      tables = rotaryTables(
-        lengths.map((length) => rotary.frequencies(length)),
-        rows,
-        rotary.dim / 2,
-        this.#options.dtype,
-      );
-      if (this.#tables.size >= 64) this.#tables.clear();
-      this.#tables.set(key, tables);
-    }
-    return [
-      ['rope/cos', tables.cos],
-      ['rope/sin', tables.sin],
-    ];
-  }
 
   /** What is given, and weights under the names of the inputs that are left; with a prefix, the reference's. */
   feeds(
@@ -445,6 +488,13 @@ function accumulators(
   return { given, fetches };
 }
 
+/** [rows, tokens]: which scored position a token is; those that are none come behind the last. */
+function placesOf({ sources, rows, tokens }: Layout): BigInt64Array {
+  const places = new BigInt64Array(rows * tokens).fill(BigInt(sources.length));
+  for (const [i, slot] of sources.entries()) places[slot] = BigInt(i);
+  return places;
+}
+
 /** table[index[i]] += rows[i], in order: the same sum whatever the threads. */
 function addRows(table: FloatArray, rows: FloatArray, index: Int32Array | BigInt64Array, width: number): void {
   for (let i = 0; i < index.length; i++) {
@@ -452,34 +502,4 @@ function addRows(table: FloatArray, rows: FloatArray, index: Int32Array | BigInt
     const from = i * width;
     for (let j = 0; j < width; j++) table[to + j] = table[to + j]! + rows[from + j]!;
   }
-}
-
-function slots(length: number): Tensor {
-  return new Tensor(
-    'int32',
-    Int32Array.from({ length }, (_, i) => i),
-    [length],
-  );
-}
-
-function rotaryTables(
-  classes: readonly { inverseFrequencies: Float64Array; attentionScaling: number }[],
-  rows: number,
-  half: number,
-  dtype: Arithmetic,
-): { cos: Tensor; sin: Tensor } {
-  const cos = allocate(dtype, classes.length * rows * half);
-  const sin = allocate(dtype, classes.length * rows * half);
-  classes.forEach(({ inverseFrequencies, attentionScaling }, c) => {
-    for (let position = 0; position < rows; position++) {
-      const at = (c * rows + position) * half;
-      for (let i = 0; i < half; i++) {
-        const angle = position * inverseFrequencies[i]!;
-        cos[at + i] = Math.cos(angle) * attentionScaling;
-        sin[at + i] = Math.sin(angle) * attentionScaling;
-      }
-    }
-  });
-  const shape = [classes.length * rows, half];
-  return { cos: floatTensor(cos, shape), sin: floatTensor(sin, shape) };
 }

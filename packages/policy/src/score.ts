@@ -1,4 +1,4 @@
-import { type Builder, differentiate, type Graph, type Value } from '@kelpie/onnx';
+import { Builder, differentiate, type Graph, type Value } from '@kelpie/onnx';
 import type { Model } from './architecture.js';
 import { KelpieError, nearestNames } from './errors.js';
 import { ModelBuilder } from './model-builder.js';
@@ -82,6 +82,11 @@ interface HeadGraphOptions {
   /** Divides the logits by a temperature, whose inverse comes in: a pass over all logits, left out where it is 1. */
   readonly tempered: boolean;
   readonly lora?: readonly LoraModule[];
+  /**
+   * Takes the hidden states of whole rows [rows, tokens, width] and where the scored ones stand, `sources` [scored], and
+   * gives `d/hidden` back in that shape, by `places` [rows, tokens]: the scored position of a token, or their number.
+   */
+  readonly placed?: boolean;
 }
 
 const HIDDEN = 'hidden';
@@ -93,8 +98,9 @@ export function isScalar(name: ScoreName): boolean {
   return 'scalar' in scoreOf(name);
 }
 
-function context({ model, dtype, tempered, lora = [] }: HeadGraphOptions): {
+function context({ model, dtype, tempered, lora = [], placed = false }: HeadGraphOptions): {
   m: ModelBuilder;
+  hidden: Value;
   logits(): Value;
   context: ScoreContext;
 } {
@@ -107,7 +113,9 @@ function context({ model, dtype, tempered, lora = [] }: HeadGraphOptions): {
   });
   const { g } = m;
   const width = model.dimensions.hiddenSize;
-  const hidden = g.input(HIDDEN, dtype, ['scored', width]);
+  const hidden = placed
+    ? g.gather(g.flatten2d(g.input(HIDDEN, dtype, ['rows', 'tokens', width])), g.input('sources', 'int64', ['scored']))
+    : g.input(HIDDEN, dtype, ['scored', width]);
   const once = (make: () => Value): (() => Value) => {
     let made: Value | undefined;
     return () => {
@@ -126,6 +134,7 @@ function context({ model, dtype, tempered, lora = [] }: HeadGraphOptions): {
   });
   return {
     m,
+    hidden,
     logits,
     context: {
       g,
@@ -158,7 +167,7 @@ export function scoreGraph(options: HeadGraphOptions): Graph {
 export function scoreVjpGraph(
   options: HeadGraphOptions & { readonly wanted: readonly string[]; readonly valued: readonly ScoreName[] },
 ): Graph {
-  const { m, logits, context: c } = context(options);
+  const { m, hidden, logits, context: c } = context(options);
   const { g } = m;
   for (const name of options.valued) g.output(name, scoreOf(name).value(c));
   const cotangents: Record<string, string> = {};
@@ -170,11 +179,22 @@ export function scoreVjpGraph(
     else parts.push(score.dlogits(c, cotangent));
   }
   if (parts.length > 0) cotangents[logits().name] = parts.reduce(g.add).name;
-  const graph = g.build();
-  return differentiate(graph, {
+  const { graph } = differentiate(g.build(), {
     outputs: Object.keys(cotangents),
     cotangents,
-    wanted: [HIDDEN, ...options.wanted],
+    wanted: [hidden.name, ...options.wanted],
     accumulate: options.wanted,
-  }).graph;
+  });
+  return options.placed ? scattered(graph, `grad/${hidden.name}`) : graph;
+}
+
+/** The gradient of the scored hidden states at their places, as `d/hidden` [rows, tokens, width]; all others are 0. */
+function scattered(graph: Graph, gradient: string): Graph {
+  const { dtype, shape } = graph.outputs.find(({ name }) => name === gradient)!;
+  const width = shape.at(-1) as number;
+  const g = Builder.from({ ...graph, outputs: graph.outputs.filter(({ name }) => name !== gradient) });
+  const none = g.constant(dtype, [1, width], new Array<number>(width).fill(0));
+  const places = g.input('places', 'int64', ['rows', 'tokens']);
+  g.output(`d/${HIDDEN}`, g.gather(g.concat([g.value(gradient), none], 0), places));
+  return g.build();
 }
