@@ -80,6 +80,7 @@ export * from './shaping/index.js';
 export {
   type Aggregation,
   aggregations,
+  aggregator,
   type ClipOptions,
   type ClippedLoss,
   clippedLoss,
@@ -97,6 +98,7 @@ export {
   rowMeans,
   type SurrogateLoss,
   softGateLoss,
+  valueTerm,
 } from './surrogate/index.js';
 export { type Term, weighted } from './weighted.js';
 export * from './weights/index.js';

@@ -15,7 +15,9 @@ import { initialLora, loraModules, mergeLora, peftConfigOf } from './lora.js';
 import { loraA, loraB, loraMagnitude, loraNorm, ModelBuilder } from './model-builder.js';
 import type { LoraModule, Parameter, Weights } from './parameters.js';
 import { Passes } from './passes.js';
+import { requireSameTokens } from './same-tokens.js';
 import { classifierConfig, isClassifier, labelsOf, SCALAR_HEAD, withScalarHead } from './scalar-head.js';
+import { soupParts, soupWeights } from './soup.js';
 import type { OpenOptions, SaveOptions } from './types.js';
 import { type Arithmetic, initialWeights, loadWeights } from './weights.js';
 
@@ -90,7 +92,7 @@ export async function openModel(options: OpenOptions, dtype: Arithmetic): Promis
     weights,
     weightsAreReference: true,
     ...(options.model === undefined ? {} : { folder: options.model }),
-    ...(options.reference === undefined ? {} : { reference: await openReference(options.reference, model, dtype) }),
+    ...(options.reference === undefined ? {} : { reference: await openReference(options, model, dtype) }),
   };
   if (options.adapter !== undefined) {
     const adapter = await openAdapter(options.adapter, model, dtype);
@@ -118,7 +120,7 @@ export async function openModel(options: OpenOptions, dtype: Arithmetic): Promis
 }
 
 /** With the scalar head that the options ask for, or that the config has. */
-function headed(model: Model, raw: RawConfig, { scalarHead, scalarHeadFile }: OpenOptions): Model {
+function headed(model: Model, raw: RawConfig, { scalarHead, scalarHeadFile, scalarHeadStd }: OpenOptions): Model {
   const classifier = isClassifier(raw);
   const place = scalarHead ?? (classifier ? 'alone' : undefined);
   if (place === undefined) {
@@ -138,7 +140,7 @@ function headed(model: Model, raw: RawConfig, { scalarHead, scalarHeadFile }: Op
       where: { file: raw.file, key: 'id2label' },
     });
   }
-  return withScalarHead(model, { place, std: initializerRange(raw), fresh: !classifier });
+  return withScalarHead(model, { place, std: scalarHeadStd ?? initializerRange(raw), fresh: !classifier });
 }
 
 async function readScalarHead(file: string, weights: Weights): Promise<void> {
@@ -156,18 +158,25 @@ async function readScalarHead(file: string, weights: Weights): Promise<void> {
 }
 
 /** The reference runs through the policy's own graphs: its config must ask for the same arithmetic. */
-async function openReference(folder: string, model: Model, dtype: Arithmetic): Promise<Weights> {
-  const reference = configure(await readConfig(folder)).model;
-  if (arithmeticOf(reference) !== arithmeticOf(model)) {
-    throw new KelpieError(
-      "the reference computes otherwise than the policy: its config.json must be the policy's, weights apart",
-      {
-        code: 'reference-arithmetic',
-        where: { folder },
-      },
-    );
+async function openReference(
+  { model: start, reference }: OpenOptions,
+  model: Model,
+  dtype: Arithmetic,
+): Promise<Weights> {
+  const parts = soupParts(reference!);
+  const opened = new Map<string, Model>();
+  for (const { model: folder } of parts) {
+    const own = configure(await readConfig(folder)).model;
+    if (arithmeticOf(own) !== arithmeticOf(model)) {
+      throw new KelpieError(
+        "the reference computes otherwise than the policy: its config.json must be the policy's, weights apart",
+        { code: 'reference-arithmetic', where: { folder } },
+      );
+    }
+    opened.set(folder, own);
   }
-  return (await loadWeights(folder, reference, dtype)).weights;
+  await requireSameTokens([...(start === undefined ? [] : [start]), ...opened.keys()]);
+  return soupWeights(parts, async (folder) => (await loadWeights(folder, opened.get(folder)!, dtype)).weights, dtype);
 }
 
 /** Equal for models that compute the same from the same weights, whatever the style of their configs. */

@@ -112,6 +112,8 @@ export interface SampleRequest {
   /** Ids that end a completion; the end token stays in it. */
   readonly stop?: readonly number[];
   readonly seed?: number;
+  /** Which model draws. Default `policy`. */
+  readonly of?: 'policy' | 'reference';
   /** Completions decoded side by side, at most; the others wait for a place. What is sampled is the same. Default 64. */
   readonly rows?: number;
 }
@@ -165,6 +167,8 @@ export interface OpenOptions {
   readonly scalarHeadFile?: string;
   /** Of a fresh head alone. Default 0. */
   readonly scalarHeadSeed?: number;
+  /** Deviation of a fresh head alone; 0: every value starts at 0, as a critic's may. Default: the config's own. */
+  readonly scalarHeadStd?: number;
   readonly lora?: LoraOptions;
   /** A PEFT folder to continue from. */
   readonly adapter?: string;
@@ -182,8 +186,18 @@ export interface OpenOptions {
    * without its adapter (no copy). `moving`: always a copy, so that `updateReference` can move it. Default false.
    */
   readonly keepReference?: boolean | 'moving';
-  /** Instead of the start: another model folder as the reference, of the same arithmetic with other weights. */
-  readonly reference?: string;
+  /**
+   * Instead of the start: another model folder as the reference, of the same arithmetic and tokens with other weights; or
+   * several, whose weighted mean it is (SALSA, arXiv:2411.01798).
+   */
+  readonly reference?: string | readonly SoupPart[];
+}
+
+/** A model of a soup. The weights of a soup sum to 1. */
+export interface SoupPart {
+  /** A model folder. */
+  readonly model: string;
+  readonly weight: number;
 }
 
 export interface SaveOptions {

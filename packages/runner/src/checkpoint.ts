@@ -34,33 +34,46 @@ export interface LoopState {
 interface Stored extends LoopState {
   readonly format: typeof format;
   readonly configHash: string;
-  /** sha256 of the policy's state beside it. */
+  /** sha256 of the policy's state beside it, and of the critic's, where there is one. */
   readonly policyState: string;
+  readonly criticState?: string;
 }
 
 export interface Checkpoint {
   readonly folder: string;
   /** The policy's part: for `policy.restoreState`. */
   readonly policyFile: string;
+  /** The same of a critic apart from it. */
+  readonly criticFile?: string;
   readonly state: LoopState;
 }
 
 const format = 'kelpie-checkpoint/1';
 const name = /^step-(\d{6,})$/;
 const policyName = 'policy.safetensors';
+const criticName = 'critic.safetensors';
 const loopName = 'loop.json';
 
 /** Writes `folder/step-000123`, whole or not at all, and removes all but the newest `keep`. */
 export async function saveCheckpoint(
   folder: string,
-  { policy, state, keep }: { readonly policy: Policy; readonly state: LoopState; readonly keep: number },
+  {
+    policy,
+    critic,
+    state,
+    keep,
+  }: { readonly policy: Policy; readonly critic?: Policy; readonly state: LoopState; readonly keep: number },
 ): Promise<string> {
   const target = join(folder, `step-${String(state.step).padStart(6, '0')}`);
   await writeFolderWhole(target, async (temporary) => {
-    const file = join(temporary, policyName);
-    await policy.saveState(file);
+    const saved = async (of: Policy, file: string) => {
+      await of.saveState(join(temporary, file));
+      return hashFile(join(temporary, file));
+    };
     const configHash = hashOf(canonical(state.config));
-    const stored: Stored = { format, ...state, configHash, policyState: await hashFile(file) };
+    const policyState = await saved(policy, policyName);
+    const criticState = critic && (await saved(critic, criticName));
+    const stored: Stored = { format, ...state, configHash, policyState, ...(criticState && { criticState }) };
     await writeWhole(join(temporary, loopName), `${JSON.stringify(stored, null, 2)}\n`);
   });
   for (const old of stepsOf(folder).slice(keep)) await removeFolderWhole(join(folder, old));
@@ -98,14 +111,18 @@ export async function findCheckpoint(
       const {
         format: found,
         policyState,
+        criticState,
         configHash,
         ...state
       } = JSON.parse(await readFile(join(at, loopName), 'utf8')) as Stored;
       if (found !== format) throw new Error(`its format is ${JSON.stringify(found)}, not ${format}`);
       if (hashOf(canonical(state.config)) !== configHash) throw new Error(`the config in ${loopName} was changed`);
       if ((await hashFile(policyFile)) !== policyState) throw new Error(`${policyName} is damaged`);
+      const criticFile = join(at, criticName);
+      if (criticState !== undefined && (await hashFile(criticFile)) !== criticState)
+        throw new Error(`${criticName} is damaged`);
       for (const message of passedOver) onWarning(message);
-      return { folder: at, policyFile, state };
+      return { folder: at, policyFile, ...(criticState !== undefined && { criticFile }), state };
     } catch (error) {
       passedOver.push(`the checkpoint ${at} is passed over: ${messageOf(error)}`);
     }
@@ -130,6 +147,7 @@ const hashes: Readonly<Record<string, string>> = {
   heldout: 'the held-out rows differ',
   model: 'the weights that it starts from differ',
   reference: "the reference's weights differ",
+  critic: 'the critic that it starts from differs',
   tokenizer: 'the tokenizer differs',
 };
 

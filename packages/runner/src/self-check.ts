@@ -17,7 +17,7 @@ export interface SelfCheckOptions extends Task {
 export interface CheckPart {
   readonly name:
     | ('objective' | 'reference' | 'divergence' | 'batch mates' | 'padding' | 'tree mates')
-    | ('ratio' | 'kl' | 'clip fraction' | 'reward place');
+    | ('ratio' | 'values' | 'kl' | 'clip fraction' | 'reward place');
   /** What was found, and what it may be at most. */
   readonly error: number;
   readonly bound: number;
@@ -44,9 +44,11 @@ export async function selfCheck(options: SelfCheckOptions): Promise<SelfCheck> {
   const part = partOf(objective.rows, rows, choose(rows, count));
   const judges = judgesSequences(objective.needsOf(options.objectiveOptions));
   const together = await logprobsOf(options, part.trees);
+  // A reference of other weights has nothing that is known.
+  const one = options.policy.info.hash === options.policy.info.referenceHash;
   const parts = [
-    ...(await objectiveParts(options, part, tolerance)),
-    ...(judges ? [] : [await divergencePart(options, part, tolerance)]),
+    ...(one ? await objectiveParts(options, part, tolerance) : []),
+    ...(judges || !one ? [] : [await divergencePart(options, part, tolerance)]),
     worst('batch mates', part, together, await alone(options, part.trees), tolerance),
     worst('padding', part, together, await padded(options, part.trees), tolerance),
     worst('tree mates', part, together, await logprobsOf(options, part.trees.flatMap(splitTree)), tolerance),

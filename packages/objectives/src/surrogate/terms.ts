@@ -1,3 +1,4 @@
+import type { Scores, TokenTable } from '../input.js';
 import type { Mean, Metrics } from '../metrics.js';
 import { divisor, type Grid, rowLengths, rowSums, total } from '../numerics.js';
 import type { Evaluation } from '../objective.js';
@@ -85,7 +86,8 @@ export interface ValueOptions {
  * Nothing where coef is 0.
  */
 export function valueTerm(
-  input: PolicyInput,
+  input: Grid &
+    Pick<PolicyInput, 'old' | 'totals'> & { readonly policy: Scores; readonly perToken: Partial<TokenTable> },
   { valueCoef, valueClipRange }: ValueOptions,
   means: Aggregator,
 ): Evaluation {

@@ -1,7 +1,9 @@
 import {
+  type Advantages,
   batchStd,
   divisor,
   type Grid,
+  gae,
   groupMean,
   groupStd,
   leaveOneOut,
@@ -26,14 +28,17 @@ export interface Judgement extends Grid {
   readonly weights: readonly number[];
   /** [rows] */
   readonly groups: Int32Array;
+  /** [rows, tokens]: of the critic before anything is learnt, for rules that read them. */
+  readonly values?: Float64Array;
 }
 
-type Rule = (judgement: Judgement, options: { readonly gamma: number }) => Float64Array;
+/** Advantages, and the returns that values are fitted to, where a rule makes any. */
+type Ruled = Pick<Advantages, 'advantages'> & Partial<Advantages>;
+type Rule = (judgement: Judgement, options: { readonly gamma: number; readonly gaeLambda: number }) => Ruled;
 
 const ofRows =
   (rule: (judgement: Judgement) => Float64Array): Rule =>
-  (judgement) =>
-    spreadRows(judgement, rule(judgement));
+  (judgement) => ({ advantages: spreadRows(judgement, rule(judgement)) });
 
 /**
  * How rewards become the advantage of each token, [rows, tokens].
@@ -42,8 +47,11 @@ const ofRows =
  *   length-weighted     R - mean of the group weighted by length: OPO  batch           (R - mean)/std of the batch
  *   normalize-then-sum  each reward by its group's deviation, then the sum by the batch's: GDPO; sees no penalty
  *   reinforce++         what a token and those behind it earn, whitened over the batch
+ *   gae                 Σ_k (gamma gaeLambda)^k δ_t+k, δ_t = r_t + gamma V_t+1 - V_t of a critic's values: PPO
  *   none                R
- * A completion that nobody judged has advantage 0.
+ * A completion is an episode, ended or cut off: its reward is of the text as it stands, so no value is expected behind its
+ * last token (TRL, trlX, OpenAI). A completion that nobody judged has advantage 0, and its returns are its values: there is
+ * nothing to learn from it.
  */
 const rules = {
   'group-std': ofRows(groupStd),
@@ -53,29 +61,54 @@ const rules = {
   'length-weighted': ofRows((judgement) => lengthWeighted(judgement, rowLengths(judgement))),
   batch: ofRows(({ rewards }) => normalizeBatch(rewards)),
   'normalize-then-sum': ofRows(({ parts, weights, groups }) => normalizeThenSum({ rewards: parts, weights, groups })),
-  'reinforce++': (judgement, { gamma }) => reinforcePlusPlus(judgement, judgement.tokenRewards, { gamma }).advantages,
+  'reinforce++': (judgement, { gamma }) => {
+    const { advantages } = reinforcePlusPlus(judgement, judgement.tokenRewards, { gamma });
+    return { advantages };
+  },
+  gae: (judgement, options) => {
+    const { values, tokenRewards: rewards } = judgement;
+    if (values === undefined) throw new RangeError('`values`: expected a number a token for `gae`, got nothing');
+    return gae(judgement, { rewards, values }, options);
+  },
   none: ofRows(({ rewards }) => rewards.map((reward) => (Number.isNaN(reward) ? 0 : reward))),
 } as const satisfies Readonly<Record<string, Rule>>;
 
 export type AdvantageName = keyof typeof rules;
 export const advantageNames = Object.keys(rules) as [AdvantageName, ...AdvantageName[]];
 
-/** The rule that an objective was published with. */
-export function usualAdvantage(objective: string): AdvantageName {
+/** The rule that an objective was published with; with values that are fitted `gae`. PPO without them has REINFORCE++'s. */
+export function usualAdvantage(objective: string, valued = false): AdvantageName {
+  if (valued) return 'gae';
   if (objective === 'dr-grpo') return 'group-mean';
   if (objective === 'rloo') return 'leave-one-out';
   if (objective === 'reinforce' || objective === 'ppo') return 'reinforce++';
   return 'group-std';
 }
 
-/** [rows, tokens] */
+/** Advantages of the rule, whitened over what was judged if asked for. Each [rows, tokens], 0 where masked. */
 export function advantagesOf(
   name: AdvantageName,
   judgement: Judgement,
-  options: { readonly gamma: number; readonly whiten: boolean },
-): Float64Array {
-  const advantages = rules[name](judgement, options);
-  return options.whiten ? whiten(advantages, judgement.completionMask) : advantages;
+  options: { readonly gamma: number; readonly gaeLambda: number; readonly whiten: boolean },
+): Ruled {
+  const { tokens, rewards, values } = judgement;
+  const completionMask = judgedMask(judgement);
+  const ruled: Ruled = (rules[name] as Rule)(judgement, options);
+  const judged = ruled.advantages.map((advantage, at) =>
+    Number.isNaN(rewards[Math.floor(at / tokens)]) ? 0 : advantage,
+  );
+  const advantages = options.whiten ? whiten(judged, completionMask) : judged;
+  if (ruled.returns === undefined) return { advantages };
+  return { advantages, returns: ruled.returns.map((value, at) => (completionMask[at] ? value : values![at]!)) };
+}
+
+/** [rows, tokens]: 1 on the tokens of completions that were judged. */
+export function judgedMask({
+  tokens,
+  completionMask,
+  rewards,
+}: Pick<Judgement, 'tokens' | 'completionMask' | 'rewards'>): Uint8Array {
+  return completionMask.map((bit, at) => (Number.isNaN(rewards[Math.floor(at / tokens)]) ? 0 : bit));
 }
 
 /** [rows]: mean over a row's tokens, for logs. */

@@ -13,6 +13,8 @@ export interface CollectOptions
   extends DrawOptions,
     Judges,
     Pick<OnlineOptions, 'microBatchTokens' | 'microBatchRows' | 'divergence'> {
+  /** Gives the values, where it is apart from the policy. */
+  readonly critic?: Policy;
   readonly state: RewardState;
   readonly tokenizer?: Parameters<typeof rewardRows>[1];
   /** What is read of the policy that draws, and of the reference; none of the latter where there is none. */
@@ -45,7 +47,7 @@ export async function collect(
   prompts: readonly OnlinePrompt[],
   options: CollectOptions,
 ): Promise<Collected> {
-  const { scores, divergence, state, tokenizer, signal } = options;
+  const { critic, scores, divergence, state, tokenizer, signal } = options;
   const clock = stopwatch();
   const rollouts = await draw(policy, prompts, options);
   const tokens = rollouts.completionMask.reduce((sum, bit) => sum + bit, 0);
@@ -57,7 +59,9 @@ export async function collect(
   ];
   const { temperature, microBatchTokens, microBatchRows } = options;
   const how = { temperature, microBatchTokens, microBatchRows };
-  const old = await scoreTable(policy, rollouts.examples, { ...how, scores: own });
+  const drawn = await scoreTable(policy, rollouts.examples, { ...how, scores: own });
+  const values = critic && (await scoreTable(critic, rollouts.examples, { ...how, scores: ['values'] }));
+  const old = { ...drawn, ...values };
   const reference =
     scores.reference.length === 0
       ? {}
@@ -78,11 +82,12 @@ function exact(reference: readonly ScoreName[], divergence: boolean): ScoreName[
 }
 
 function scoresOn(grid: Grid, old: ReferenceTable, reference: ReferenceTable): RolloutScores {
-  const { logprobs, entropy, reverseKl, forwardKl } = old;
+  const { logprobs, entropy, values, reverseKl, forwardKl } = old;
   return {
     logprobs: flat(grid, logprobs!),
     entropy: flat(grid, entropy!),
     ...(reference.logprobs && { referenceLogprobs: flat(grid, reference.logprobs) }),
+    ...(values && { values: flat(grid, values) }),
     ...(reverseKl && { reverseKl: flat(grid, reverseKl) }),
     ...(forwardKl && { forwardKl: flat(grid, forwardKl) }),
   };

@@ -15,6 +15,8 @@ export interface Lessons {
   readonly reference: ReferenceTable;
   /** By prompt, by completion: [tokens]. */
   readonly advantages: readonly (readonly Float64Array[])[];
+  /** What values are fitted to, where there are any; likewise. */
+  readonly returns?: readonly (readonly Float64Array[])[];
 }
 
 /** The lessons of some rows, `rows` in the order they are to be learnt in; those of a prompt stand together. */
@@ -48,6 +50,7 @@ export function lessonsOf(whole: Lessons, rows: Int32Array, rewards: Float64Arra
     old: pickAll(whole.old),
     reference: pickAll(whole.reference),
     advantages: pick(whole.advantages),
+    ...(whole.returns && { returns: pick(whole.returns) }),
   };
 }
 
@@ -62,7 +65,11 @@ export function lessonPart(task: Task, lessons: Lessons, indices: readonly numbe
   return {
     ...part,
     old: Object.fromEntries(Object.entries(lessons.old).map(([name, table]) => [name, packed(table!)])),
-    perToken: { ...part.perToken, advantages: packed(lessons.advantages) },
+    perToken: {
+      ...part.perToken,
+      advantages: packed(lessons.advantages),
+      ...(lessons.returns && { returns: packed(lessons.returns) }),
+    },
   };
 }
 
@@ -77,9 +84,16 @@ export interface Learnt {
 
 type Pace = Pick<OnlineOptions, 'rolloutEpochs' | 'miniBatches' | 'microBatchTokens' | 'microBatchRows'>;
 
+/** A critic apart from the policy: what it descends, and how fast. */
+export interface CriticTask {
+  readonly task: Task;
+  readonly learningRate: number;
+}
+
 /**
  * Passes over the lessons, `miniBatches` updates each. The order of a pass depends on the seed alone. Loss and metrics are
- * means over all updates: ratios begin at 1 and leave it behind the first.
+ * means over all updates: ratios begin at 1 and leave it behind the first. A critic apart is fitted behind each update to
+ * the same rows; its gradient's norm is `critic/grad_norm`.
  */
 export async function learn(
   task: Task,
@@ -90,8 +104,14 @@ export async function learn(
     learningRate,
     rolloutEpochs,
     miniBatches,
+    critic,
     ...budget
-  }: Pace & { readonly step: number; readonly seed: number; readonly learningRate: number },
+  }: Pace & {
+    readonly step: number;
+    readonly seed: number;
+    readonly learningRate: number;
+    readonly critic?: CriticTask | undefined;
+  },
 ): Promise<Learnt> {
   const { examples } = lessons;
   let { state } = task;
@@ -102,21 +122,14 @@ export async function learn(
   const norms: number[] = [];
   const metrics: Metrics[] = [];
   for (const { rows } of plan({ examples, rowsPerStep, epochs: rolloutEpochs, seed, shuffle }).from()) {
-    const own = rows.map((row) => examples[row]!);
-    const batches = microBatches(own, budget, task.policy.info);
-    const parts = batches.map((batch) =>
-      lessonPart(
-        task,
-        lessons,
-        batch.map((at) => rows[at]!),
-      ),
-    );
-    const result = await accumulate({ ...task, ...(state && { state }) }, parts, { step, entropy: false });
-    const { gradNorm } = await updatePolicy(task.policy, learningRate, step, () => idsOf(own));
+    const given = { lessons, rows, budget, step };
+    const result = await update({ ...task, ...(state && { state }) }, { ...given, learningRate });
+    const fit = critic && (await update(critic.task, { ...given, learningRate: critic.learningRate }));
     state = result.state;
     losses.push(result.loss);
-    norms.push(gradNorm);
-    metrics.push(result.metrics);
+    norms.push(result.gradNorm);
+    const ofCritic = fit && { ...fit.metrics, 'critic/grad_norm': { sum: fit.gradNorm, count: 1 } };
+    metrics.push({ ...result.metrics, ...ofCritic });
   }
   const mean = (values: readonly number[]) => values.reduce((sum, value) => sum + value, 0) / values.length;
   return {
@@ -126,6 +139,29 @@ export async function learn(
     metrics: meanMetrics(mergeMetrics(metrics)),
     ...(state && { state }),
   };
+}
+
+interface Update {
+  readonly lessons: Lessons;
+  readonly rows: readonly number[];
+  readonly budget: Pick<Pace, 'microBatchTokens' | 'microBatchRows'>;
+  readonly step: number;
+  readonly learningRate: number;
+}
+
+/** One update on these rows. */
+async function update(task: Task, { lessons, rows, budget, step, learningRate }: Update) {
+  const own = rows.map((row) => lessons.examples[row]!);
+  const parts = microBatches(own, budget, task.policy.info).map((batch) =>
+    lessonPart(
+      task,
+      lessons,
+      batch.map((at) => rows[at]!),
+    ),
+  );
+  const result = await accumulate(task, parts, { step, entropy: false });
+  const { gradNorm } = await updatePolicy(task.policy, learningRate, step, () => idsOf(own));
+  return { ...result, gradNorm };
 }
 
 /** [rows, tokens] of a table by prompt and completion. */

@@ -5,9 +5,11 @@ import { describe, expect, it } from 'vitest';
 import type { RolloutRecord } from '../events.js';
 import { jsonl, memory, rollouts } from '../loggers/index.js';
 import { altered, scratch, tinyPolicy } from '../testing/tiny.js';
-import { type OnlineRun, trainOnline } from './loop.js';
+import { isExact } from './exact-penalty.js';
+import { trainOnline } from './loop.js';
 import type { OnlineOptionsInput } from './options.js';
 import { penaltyNames } from './penalties.js';
+import type { OnlineRun } from './run.js';
 
 const place = scratch();
 
@@ -167,11 +169,13 @@ describe('an online run', () => {
     expect(mean(rewards.slice(-4)) - mean(rewards.slice(0, 4))).toBeGreaterThan(0.15);
   });
 
+  const held = penaltyNames.filter((penalty) => penalty !== 'none');
   const penalties = [
-    ...penaltyNames.filter((penalty) => penalty !== 'none').map((penalty) => ({ penalty, penaltyIn: 'loss' as const })),
-    ...penaltyNames
-      .filter((penalty) => penalty !== 'none' && !penalty.startsWith('pathwise'))
+    ...held.map((penalty) => ({ penalty, penaltyIn: 'loss' as const })),
+    ...held
+      .filter((penalty) => !/^(pathwise|exact)/.test(penalty))
       .map((penalty) => ({ penalty, penaltyIn: 'reward' as const })),
+    ...held.filter(isExact).map((penalty) => ({ penalty, penaltyIn: 'both' as const })),
   ];
   const reached = async (name: string, given: OnlineOptionsInput) => {
     const { log } = await train(name, {
@@ -193,6 +197,8 @@ describe('an online run', () => {
   it('refuses what would do something else than it says', async () => {
     const refused = (given: Partial<OnlineRun>) => expect(train('refused', given)).rejects;
     await refused({ options: { ...options, penalty: 'pathwise-chi2' } }).toThrow('is a loss');
+    await refused({ options: { ...options, penalty: 'exact-js' } }).toThrow('`loss` or `both`');
+    await refused({ options: { ...options, penalty: 'kl', penaltyIn: 'both' } }).toThrow('only an `exact-...`');
     await refused({ objective: getObjective('dpo'), options: { ...options, penalty: 'kl' } }).toThrow(
       'reads no advantages',
     );

@@ -1,73 +1,29 @@
 import { join } from 'node:path';
-import { plan, type TextTokenizer } from '@kelpie/data';
-import type { Objective, ObjectiveState } from '@kelpie/objectives';
-import type { Policy, SaveOptions } from '@kelpie/policy';
-import type { Reward, RewardState } from '@kelpie/rewards';
+import { plan } from '@kelpie/data';
+import type { ObjectiveState } from '@kelpie/objectives';
+import type { RewardState } from '@kelpie/rewards';
 import { type LoopState, saveCheckpoint } from '../checkpoint.js';
-import type { EarlyEnd, Events, Logger } from '../events.js';
+import type { EarlyEnd, Events } from '../events.js';
 import { jsonl, rollouts as rolloutLog, timing } from '../loggers/index.js';
 import { movesBehind } from '../moving-reference.js';
 import { checkpointOf } from '../offline-plan.js';
 import { finishRun, inRunFolder, optimizerOptions } from '../run-shell.js';
 import { scheduleFactor } from '../schedule.js';
 import { selfCheckError } from '../self-check.js';
-import type { Snapshot, Verdict } from '../verdict.js';
+import type { Snapshot } from '../verdict.js';
 import { onlineCheck } from './check.js';
 import { collect, stopwatch } from './collect.js';
 import { controllerOf } from './controllers.js';
+import { criticTask } from './critic.js';
 import { evaluateRollouts, onlineVerdict } from './evaluate.js';
 import { learn } from './lessons.js';
-import type { OnlineOptionsInput } from './options.js';
 import { aimOf } from './penalties.js';
 import { logsOf, type PlannedOnline, planOnline, stopsOf } from './plan.js';
 import { prepareStep } from './prepare.js';
-import type { WeightedReward } from './rewards.js';
-import type { OnlinePrompt } from './rollouts.js';
+import type { OnlineResult, OnlineRun } from './run.js';
 import { gamed, noHistory, type RewardHistory, withStep } from './watch.js';
 
-export interface OnlineRun {
-  /** Open it with `keepReference` where anything reads a reference. */
-  readonly policy: Policy;
-  readonly objective: Objective;
-  readonly objectiveOptions?: Readonly<Record<string, unknown>>;
-  readonly prompts: readonly OnlinePrompt[];
-  /** Completed in evaluations, never learnt from. Default: none. */
-  readonly heldout?: readonly OnlinePrompt[];
-  readonly rewards: readonly WeightedReward[];
-  /** Measured and logged, not optimised. */
-  readonly watched?: readonly Reward[];
-  readonly options?: OnlineOptionsInput;
-  /** Where the run's files go: those of an offline run, and `rollouts.jsonl`. */
-  readonly outFolder: string;
-  /** Goes on from the newest checkpoint of `outFolder`, if there is one. Default false. */
-  readonly resume?: boolean;
-  /** Finishes the step, writes a checkpoint and stops. */
-  readonly signal?: AbortSignal;
-  /** Default: `metrics.jsonl`, `timing.jsonl` and `rollouts.jsonl` in `outFolder`. */
-  readonly loggers?: readonly Logger[];
-  readonly tokenizer?: Pick<TextTokenizer, 'decode' | 'hash' | 'eosTokens'>;
-  /** Ids that end a completion. Default: the tokenizer's. */
-  readonly stop?: readonly number[];
-  /** Whether the policy keeps a reference. Default true; without one there is no divergence to measure or hold. */
-  readonly reference?: boolean;
-  /** Of the self-check: |ratio - 1|. Default 1e-5. `false` leaves it out. */
-  readonly selfCheckTolerance?: number | false;
-  /** How the model is saved at the end. `false`: not at all. */
-  readonly save?: SaveOptions | false;
-}
-
-export interface OnlineResult {
-  /** Steps done, those before a resume included. */
-  readonly step: number;
-  readonly steps: number;
-  /** Stopped by the signal; a checkpoint was written if a step was done. */
-  readonly stopped: boolean;
-  /** Which budget ended it before its last step. */
-  readonly early?: EarlyEnd;
-  /** Of the last evaluation; empty without held-out prompts. */
-  readonly metrics: Readonly<Record<string, number>>;
-  readonly verdict?: Verdict;
-}
+export type { OnlineResult, OnlineRun } from './run.js';
 
 /** What goes on from step to step, and is kept in checkpoints. */
 interface Progress {
@@ -90,11 +46,11 @@ export async function trainOnline(run: OnlineRun): Promise<OnlineResult> {
 }
 
 async function loop(run: OnlineRun, planned: PlannedOnline, events: Events): Promise<OnlineResult> {
-  const { policy, outFolder, signal, prompts, heldout = [], rewards, watched = [], tokenizer, resume = false } = run;
+  const { policy, critic, outFolder, signal, prompts, heldout = [], rewards, watched = [], tokenizer } = run;
   const { options, config, scores } = planned;
   const { steps, seed, temperature, saveEvery, evaluateEvery, penaltyCoef } = options;
   const warnings: string[] = [];
-  const checkpoint = resume
+  const checkpoint = run.resume
     ? await checkpointOf(outFolder, { config, steps }, (message) => warnings.push(message))
     : undefined;
   const order = plan({
@@ -119,7 +75,9 @@ async function loop(run: OnlineRun, planned: PlannedOnline, events: Events): Pro
   for (const message of warnings) events.warn(message);
 
   await policy.optimizer(optimizerOptions(options));
+  await critic?.optimizer(optimizerOptions(options));
   if (checkpoint !== undefined) await policy.restoreState(checkpoint.policyFile);
+  if (checkpoint?.criticFile !== undefined) await critic?.restoreState(checkpoint.criticFile);
   let at: Progress = (checkpoint?.state.own as Progress | undefined) ?? {
     step: 0,
     coef: penaltyCoef,
@@ -145,6 +103,7 @@ async function loop(run: OnlineRun, planned: PlannedOnline, events: Events): Pro
     const state: LoopState = { step: at.step, config, threads: policy.info.threads, before, own: { ...at } };
     const folder = await saveCheckpoint(join(outFolder, 'checkpoints'), {
       policy,
+      ...(critic && { critic }),
       state,
       keep: options.keepCheckpoints,
     });
@@ -159,12 +118,12 @@ async function loop(run: OnlineRun, planned: PlannedOnline, events: Events): Pro
     const collected = await collect(
       policy,
       order.at(at.step).rows.map((row) => prompts[row]!),
-      { ...how, state: at.rewardState, seed: seedOf(seed, step) },
+      { ...how, ...(critic && { critic }), state: at.rewardState, seed: seedOf(seed, step) },
     );
     const prepared = prepareStep(collected, { ...planned, step, coef: at.coef });
     const collecting = watch();
 
-    const aim = aimOf({ objective: run.objective, objectiveOptions: run.objectiveOptions ?? {} }, at.coef, options);
+    const aim = aimOf({ objective: run.objective, objectiveOptions: planned.objectiveOptions }, at.coef, options);
     const task = { ...aim, policy, temperature, ...(at.objectiveState && { state: at.objectiveState }) };
     const { selfCheckTolerance: tolerance = 1e-5 } = run;
     if (step === 1 && tolerance !== false) {
@@ -176,8 +135,16 @@ async function loop(run: OnlineRun, planned: PlannedOnline, events: Events): Pro
     }
     watch();
     const { schedule, warmupSteps } = options;
-    const learningRate = options.learningRate * scheduleFactor(schedule, step - 1, { warmupSteps, steps });
-    const learnt = await learn(task, prepared.lessons, { ...options, step, seed: seedOf(seed, step), learningRate });
+    const pace = scheduleFactor(schedule, step - 1, { warmupSteps, steps });
+    const learningRate = options.learningRate * pace;
+    const learnt = await learn(task, prepared.lessons, {
+      ...options,
+      step,
+      seed: seedOf(seed, step),
+      learningRate,
+      critic:
+        critic && criticTask(critic, run.objectiveOptions, pace * (options.criticLearningRate ?? options.learningRate)),
+    });
     const training = { seconds: watch(), tokens: collected.times.sampling.tokens * options.rolloutEpochs };
 
     const { initial, target, horizon } = {
@@ -233,6 +200,7 @@ async function loop(run: OnlineRun, planned: PlannedOnline, events: Events): Pro
   const verdict = onlineVerdict(before, now, { steps: step });
   const { metrics } = now;
   const ending = early === undefined ? {} : { early };
+  if (run.save !== false) await critic?.save(join(outFolder, 'critic'), run.save);
   await finishRun(policy, outFolder, { save: run.save, config, steps: step, ...ending, metrics, verdict });
   events.emit({ type: 'end', step, stopped: false, ...ending, verdict });
   return { step, steps, stopped: false, ...ending, metrics, verdict };

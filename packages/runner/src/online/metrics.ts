@@ -19,6 +19,8 @@ export interface RolloutScores {
   readonly logprobs: Float64Array;
   readonly entropy: Float64Array;
   readonly referenceLogprobs?: Float64Array;
+  /** Of the critic, before it learns. */
+  readonly values?: Float64Array;
   readonly reverseKl?: Float64Array;
   readonly forwardKl?: Float64Array;
 }

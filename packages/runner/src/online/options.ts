@@ -27,9 +27,15 @@ export const onlineOptions = shared.omit({ sampleTokens: true, evaluateEvery: tr
     .describe('Which completions of a group are learnt from. Without it what the objective is on: all, best, pairs.'),
   penalty: z.enum(penaltyNames).default('none').describe('The divergence from the reference that is held down.'),
   penaltyIn: z
-    .enum(['reward', 'loss'])
+    .enum(['reward', 'loss', 'both'])
     .default('reward')
-    .describe('Taken off the reward, or a term of the loss with a gradient of its own.'),
+    .describe('Taken off the reward, a term of the loss with a gradient of its own, or, of `exact-...`, both.'),
+  penaltyParameter: z
+    .number()
+    .gt(0)
+    .lt(1)
+    .default(0.5)
+    .describe('The number of `exact-alpha`, `exact-jsd` and the skewed KLs, as the policy names them: `alpha(0.5)`.'),
   penaltyCoef: z.number().min(0).default(0.05).describe('Weight of the penalty, in units of the reward a nat.'),
   klEstimator: z
     .enum(klEstimators)
@@ -42,7 +48,21 @@ export const onlineOptions = shared.omit({ sampleTokens: true, evaluateEvery: tr
   rewardClip: z.number().positive().optional().describe('The weighted sum of rewards is held to ± this.'),
   missingEos: z.number().optional().describe('Taken off the reward of a completion that was cut off.'),
   gamma: z.number().min(0).max(1).default(1).describe('Discount a token, where advantages are per token.'),
-  whiten: z.boolean().default(false).describe('Advantages of a step are brought to mean 0 and deviation 1.'),
+  gaeLambda: z
+    .number()
+    .min(0)
+    .max(1)
+    .default(0.95)
+    .describe('Of `gae`: 0 trusts the values of a critic, 1 the rewards.'),
+  whiten: z
+    .boolean()
+    .optional()
+    .describe('Advantages of a step are brought to mean 0 and deviation 1. Without it with `gae` alone.'),
+  criticLearningRate: z
+    .number()
+    .positive()
+    .optional()
+    .describe("Of a critic apart from the policy. Without it the policy's."),
   divergence: z
     .boolean()
     .default(true)

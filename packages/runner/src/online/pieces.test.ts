@@ -51,9 +51,9 @@ test('divergences of two completions', () => {
 test('an advantage a row, on each of its tokens', () => {
   const { rewards, tokenRewards } = shape(completions, 0, plain);
   const judgement = { ...grid, rewards, tokenRewards, parts: [rewards], weights: [1], groups: Int32Array.of(0, 0) };
-  const options = { gamma: 1, whiten: false };
-  expect([...advantagesOf('leave-one-out', judgement, options)]).toEqual([2, 2, -2, 0]);
-  expect([...advantagesOf('none', judgement, options)]).toEqual([3, 3, 1, 0]);
+  const options = { gamma: 1, gaeLambda: 0.95, whiten: false };
+  expect([...advantagesOf('leave-one-out', judgement, options).advantages]).toEqual([2, 2, -2, 0]);
+  expect([...advantagesOf('none', judgement, options).advantages]).toEqual([3, 3, 1, 0]);
 });
 
 test('what is learnt from: all, the best, or best and worst', () => {

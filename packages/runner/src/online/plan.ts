@@ -4,11 +4,13 @@ import { KelpieError, type PolicyInfo, type ScoreName } from '@kelpie/policy';
 import { z } from 'zod';
 import { canonical, hashOf } from '../files.js';
 import { type AdvantageName, usualAdvantage } from './advantages.js';
-import type { OnlineRun } from './loop.js';
+import { type CriticPlace, criticPlace, requireCritic } from './critic.js';
+import { exactScores } from './exact-penalty.js';
 import { looseOnlineOptions, type OnlineOptions, onlineOptions } from './options.js';
 import { requirePenalty } from './penalties.js';
 import { requireRewards } from './rewards.js';
 import type { OnlinePrompt } from './rollouts.js';
+import type { OnlineRun } from './run.js';
 import { type Take, usualTake } from './take.js';
 
 /** What of a run is known before it begins. */
@@ -16,6 +18,11 @@ export interface PlannedOnline {
   readonly options: OnlineOptions;
   readonly advantage: AdvantageName;
   readonly take: Take;
+  /** Whether advantages are whitened. */
+  readonly whiten: boolean;
+  readonly critic: CriticPlace;
+  /** As the policy descends the objective: with a critic apart without values. */
+  readonly objectiveOptions: Readonly<Record<string, unknown>>;
   /** Scores of the drawing policy and of the reference that something reads. */
   readonly scores: { readonly policy: readonly ScoreName[]; readonly reference: readonly ScoreName[] };
   /** All that decides on the result. */
@@ -24,19 +31,26 @@ export interface PlannedOnline {
 
 /** Checks a run and tells what it comes to, before anything is written. */
 export function planOnline(run: OnlineRun): PlannedOnline {
-  const { policy, objective, objectiveOptions = {}, prompts, heldout = [], rewards, watched = [], tokenizer } = run;
+  const { policy, critic, objective, prompts, heldout = [], rewards, watched = [], tokenizer } = run;
   const parsed = onlineOptions.safeParse(run.options ?? {});
   if (!parsed.success) throw new KelpieError(z.prettifyError(parsed.error), { code: 'bad-option' });
   const options = parsed.data;
   requireRewards({ rewards, watched });
   requirePrompts([...prompts, ...heldout], policy.info);
   if (prompts.length === 0) throw new KelpieError('no prompt to draw completions of', { code: 'bad-option' });
+  const place = criticPlace(run);
+  const objectiveOptions = withCritic(place, run);
   requirePenalty({ objective, objectiveOptions }, options);
-  const advantage = options.advantage ?? usualAdvantage(objective.name);
+  const fitted = place === 'apart' || (place === 'beside' && fitsValues(objective, objectiveOptions));
+  const advantage = options.advantage ?? usualAdvantage(objective.name, fitted);
+  const valued = advantage === 'gae';
+  const whiten = options.whiten ?? valued;
+  requireCritic({ place, objective, objectiveOptions, valued, policy, ...(critic && { critic }) });
   const take = options.take ?? usualTake(objective, objectiveOptions);
   requireGroups(objective, take, options);
-  requireKnown(objective, objectiveOptions);
+  requireKnown(objective, objectiveOptions, valued);
   const { reference } = run;
+  const scores = scoresRead(objective, objectiveOptions, options, reference ?? true);
   const strict = Object.entries(options).filter(([name]) => !looseOnlineOptions.some((loose) => loose === name));
   const hashPrompts = (of: readonly OnlinePrompt[]) =>
     hashOf(canonical(of.map(({ id, ids, meta }) => ({ id, ids, meta }))));
@@ -44,15 +58,19 @@ export function planOnline(run: OnlineRun): PlannedOnline {
     options,
     advantage,
     take,
-    scores: scoresRead(objective, objectiveOptions, options, reference ?? true),
+    whiten,
+    critic: place,
+    objectiveOptions,
+    scores: place === 'beside' && valued ? withValues(scores) : scores,
     config: {
       objective: objective.name,
       objectiveOptions: objective.resolveOptions(objectiveOptions),
-      options: { ...Object.fromEntries(strict), advantage, take },
+      options: { ...Object.fromEntries(strict), advantage, take, whiten },
       rewards: rewards.map(({ reward, weight = 1, madeOf = {} }) => ({ name: reward.name, weight, madeOf })),
       watched: watched.map(({ name }) => name),
       model: policy.info.hash,
       reference: policy.info.referenceHash,
+      ...(critic && { critic: critic.info.hash }),
       tokenizer: tokenizer?.hash ?? null,
       stop: stopsOf(run),
       prompts: hashPrompts(prompts),
@@ -75,9 +93,10 @@ export const logsOf = (outFolder: string) => ({
 function scoresRead(
   objective: Objective,
   objectiveOptions: Readonly<Record<string, unknown>>,
-  { penalty, maxDivergence, controller }: OnlineOptions,
+  options: OnlineOptions,
   withReference: boolean,
 ) {
+  const { penalty, penaltyIn, maxDivergence, controller } = options;
   const needs = objective.needsOf(objectiveOptions);
   const anchored =
     needs.reference.length > 0 ||
@@ -93,9 +112,25 @@ function scoresRead(
   }
   const reference = withReference ? ['logprobs', ...needs.reference] : [];
   return {
-    policy: [...new Set(needs.old ?? [])] as ScoreName[],
+    policy: [...new Set([...(needs.old ?? []), ...(penaltyIn === 'both' ? exactScores(options) : [])])] as ScoreName[],
     reference: [...new Set(reference)] as ScoreName[],
   };
+}
+
+function withValues({ policy, reference }: PlannedOnline['scores']): PlannedOnline['scores'] {
+  return { policy: [...new Set<ScoreName>([...policy, 'values'])], reference };
+}
+
+function fitsValues({ needsOf }: Objective, objectiveOptions: Readonly<Record<string, unknown>>): boolean {
+  return needsOf(objectiveOptions).policy.some((score) => score === 'values');
+}
+
+function withCritic(
+  place: CriticPlace,
+  { objective, objectiveOptions = {} }: Pick<OnlineRun, 'objective' | 'objectiveOptions'>,
+): Readonly<Record<string, unknown>> {
+  const apart = place === 'apart' && 'valueCoef' in objective.options.shape;
+  return apart ? { ...objectiveOptions, valueCoef: 0 } : objectiveOptions;
 }
 
 function requirePrompts(prompts: readonly OnlinePrompt[], { contextLength }: PolicyInfo): void {
@@ -119,18 +154,19 @@ function requireGroups({ name, rows }: Objective, take: Take, { completions }: O
 }
 
 /** Refuses an objective that reads what rollouts do not bring. */
-function requireKnown({ name, needsOf }: Objective, objectiveOptions: Readonly<Record<string, unknown>>): void {
-  const { policy, batches = [], perRow = [], perToken = [] } = needsOf(objectiveOptions);
+function requireKnown(
+  { name, needsOf }: Objective,
+  objectiveOptions: Readonly<Record<string, unknown>>,
+  valued: boolean,
+): void {
+  const { batches = [], perRow = [], perToken = [] } = needsOf(objectiveOptions);
   const [absent] = [
-    ...policy.filter((score) => score === 'values'),
-    ...perToken.filter((field) => field !== 'advantages'),
+    ...perToken.filter((field) => field !== 'advantages' && !(valued && field === 'returns')),
     ...perRow.filter((field) => field !== 'rewards'),
     ...batches,
   ];
   if (absent === undefined) return;
-  const way =
-    absent === 'values' ? ': there is no value function here, set `valueCoef` to 0' : ', which rollouts do not bring';
-  throw new KelpieError(`the objective \`${name}\` reads \`${absent}\`${way}`, {
+  throw new KelpieError(`the objective \`${name}\` reads \`${absent}\`, which rollouts do not bring`, {
     code: 'bad-option',
     where: { option: 'objective' },
   });

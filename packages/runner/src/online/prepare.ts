@@ -1,6 +1,8 @@
 import type { RolloutRecord } from '../events.js';
-import { advantagesOf, rowAdvantages } from './advantages.js';
+import { advantagesOf, judgedMask, rowAdvantages } from './advantages.js';
 import type { Collected } from './collect.js';
+import { valueMetrics } from './critic.js';
+import { measuredPenalty } from './exact-penalty.js';
 import { byPrompt, type Lessons, lessonsOf } from './lessons.js';
 import { completionMetrics, divergenceMetrics, objectiveMetrics, rewardMetrics, samplerMetrics } from './metrics.js';
 import { shape } from './penalties.js';
@@ -20,20 +22,24 @@ export interface Prepared {
 /** From judged completions to what is learnt from them: penalty, advantages, choice. */
 export function prepareStep(
   { rollouts, judged, scores, old, reference }: Collected,
-  { options, advantage, take, step, coef }: PlannedOnline & { readonly step: number; readonly coef: number },
+  { options, advantage, whiten, take, step, coef }: PlannedOnline & { readonly step: number; readonly coef: number },
 ): Prepared {
   const { groups } = rollouts;
-  const shaped = shape({ ...rollouts, ...scores, rewards: judged.rewards }, coef, options);
-  const judgement = { ...rollouts, ...shaped, parts: judged.terms, weights: judged.weights };
-  const advantages = advantagesOf(advantage, judgement, options);
-  judged.rewards.forEach((reward, row) => {
-    if (Number.isNaN(reward)) advantages.fill(0, row * rollouts.tokens, (row + 1) * rollouts.tokens);
-  });
+  const measured = options.penaltyIn === 'both' ? measuredPenalty(rollouts, old, options) : undefined;
+  const shaped = shape(
+    { ...rollouts, ...scores, rewards: judged.rewards, ...(measured && { measured }) },
+    coef,
+    options,
+  );
+  const { values } = scores;
+  const judgement = { ...rollouts, ...shaped, parts: judged.terms, weights: judged.weights, ...(values && { values }) };
+  const { advantages, returns } = advantagesOf(advantage, judgement, { ...options, whiten });
   const whole = {
     examples: rollouts.examples,
     old,
     reference,
     advantages: byPrompt(rollouts, advantages, rollouts.examples),
+    ...(returns && { returns: byPrompt(rollouts, returns, rollouts.examples) }),
   };
   const perRow = rowAdvantages(rollouts, advantages);
   const divergence = divergenceMetrics(rollouts, scores);
@@ -45,6 +51,7 @@ export function prepareStep(
       ...rewardMetrics(judged, groups),
       ...objectiveMetrics(rollouts, scores, { ...shaped, coef }),
       ...divergence,
+      ...(values && returns && valueMetrics({ completionMask: judgedMask(judgement) }, { values, returns })),
       ...completionMetrics(rollouts, scores),
       ...(options.temperature === 1 ? samplerMetrics(rollouts, scores) : {}),
     },
