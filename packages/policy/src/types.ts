@@ -217,7 +217,7 @@ export interface Policy {
   readonly info: PolicyInfo;
   score(request: ScoreRequest & { readonly of?: 'policy' | 'reference' }): Promise<TokenScores>;
   vjp(request: ScoreRequest): Promise<Vjp>;
-  /** `vjp` and its pullback at once, the same to the last bit: one pass over the head instead of two. */
+  /** `vjp` and its pullback at once: one run of one graph where all logits fit into memory, else two passes over the head less one. */
   pull(request: PullRequest): Promise<TokenScores>;
   /** Clips, updates the weights in place with AdamW, clears the gradients. */
   step(learningRate: number): Promise<StepReport>;

@@ -105,8 +105,7 @@ export async function accumulate(
   const { evaluation, joined } = await evaluateJoined(task, parts, logged, step);
   const slices = splitCotangents(evaluation.cotangents, joined, parts);
   for (const [i, { trees }] of parts.entries()) {
-    const { pullback } = await policy.vjp({ trees, scores: needs, temperature });
-    await pullback(slices[i]!);
+    await policy.pull({ trees, scores: needs, temperature, cotangents: slices[i]! });
   }
   return { ...evaluation, microBatches: [evaluation.metrics] };
 }
