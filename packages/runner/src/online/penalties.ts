@@ -12,6 +12,7 @@ import {
   weighted,
 } from '@kelpie/objectives';
 import { KelpieError } from '@kelpie/policy';
+import { type ExactPenalty, exactPenaltyNames, exactTerm, isExact } from './exact-penalty.js';
 import type { OnlineOptions } from './options.js';
 
 /**
@@ -19,16 +20,20 @@ import type { OnlineOptions } from './options.js';
  *   kl              token by token, by `klEstimator`
  *   occupancy-*     of whole completions, faithful: the gradient is that of the divergence
  *   pathwise-*      of whole completions as their authors differentiate it; in the loss only
+ *   exact-*         token by token over the whole vocabulary, with its own gradient: in the `loss`, where what stands before a
+ *                   token is held still, or in `both`, where tokens also pay for the divergence behind them; the gradient is
+ *                   then that of E Σ_t D_t. Amini et al. 2025, arXiv:2504.10637, have it for KL
  */
 export const penaltyNames = [
   ...(['none', 'kl', 'occupancy-kl', 'occupancy-chi2', 'occupancy-sqrt-chi2', 'occupancy-tv'] as const),
   ...(['pathwise-kl', 'pathwise-chi2', 'pathwise-sqrt-chi2'] as const),
+  ...exactPenaltyNames,
 ] as const;
 export type PenaltyName = (typeof penaltyNames)[number];
 
 type PenaltyOptions = Pick<
   OnlineOptions,
-  'penalty' | 'penaltyIn' | 'klEstimator' | 'occupancyClip' | 'rewardClip' | 'missingEos'
+  'penalty' | 'penaltyIn' | 'penaltyParameter' | 'klEstimator' | 'occupancyClip' | 'rewardClip' | 'missingEos'
 >;
 
 /** Completions of the policy that drew them, before the penalty. */
@@ -40,6 +45,8 @@ export interface Unshaped extends Grid {
   readonly rewards: Float64Array;
   /** [rows]: 1 where the end token ended it. */
   readonly ended: Uint8Array;
+  /** [rows, tokens]: the divergence of an `exact-...` penalty, measured. */
+  readonly measured?: Float64Array;
 }
 
 export interface Shaped {
@@ -70,6 +77,12 @@ export function shape(completions: Unshaped, coef: number, options: PenaltyOptio
     const penalties = rowSums(completions, kl).map((sum) => coef * sum);
     return { rewards: used.map((reward, row) => reward - penalties[row]!), tokenRewards, penalties };
   }
+  const { measured } = completions;
+  if (penaltyIn === 'both' && measured !== undefined) {
+    const penalties = rowSums(completions, measured).map((sum) => coef * sum);
+    const tokenRewards = place(used, 0).rewards.map((reward, at) => reward - coef * measured[at]!);
+    return { rewards: used.map((reward, row) => reward - penalties[row]!), tokenRewards, penalties };
+  }
   const divergence = penaltyIn === 'reward' ? occupancyOf(penalty) : undefined;
   if (divergence === undefined) {
     return { rewards: used, tokenRewards: place(used, 0).rewards, penalties: new Float64Array(used.length) };
@@ -93,7 +106,7 @@ export interface Aim {
   readonly objectiveOptions: Readonly<Record<string, unknown>>;
 }
 
-/** What is descended: the objective, and with `penaltyIn` `loss` the penalty of weight `coef` beside it. */
+/** What is descended: the objective, and with `penaltyIn` `loss` or `both` the penalty of weight `coef` beside it. */
 export function aimOf({ objective, objectiveOptions }: Aim, coef: number, options: PenaltyOptions): Aim {
   const { penalty, penaltyIn, klEstimator, occupancyClip: clip } = options;
   if (penalty === 'none' || penaltyIn === 'reward') return { objective, objectiveOptions };
@@ -101,13 +114,15 @@ export function aimOf({ objective, objectiveOptions }: Aim, coef: number, option
   return {
     objective: weighted([
       { objective, options: objectiveOptions, weight: 1 },
-      { ...lossOf(penalty, clip), weight: coef },
+      isExact(penalty)
+        ? exactTerm(options, coef, objective, objectiveOptions)
+        : { ...lossOf(penalty, clip), weight: coef },
     ]),
     objectiveOptions: {},
   };
 }
 
-function lossOf(penalty: Exclude<PenaltyName, 'none' | 'kl'>, clip: number) {
+function lossOf(penalty: Exclude<PenaltyName, 'none' | 'kl' | ExactPenalty>, clip: number) {
   if (penalty === 'occupancy-sqrt-chi2') {
     return { objective: getObjective('occupancy-sqrt-chi2'), options: { weight: 1, clip } };
   }
@@ -131,9 +146,19 @@ export function requirePenalty({ objective, objectiveOptions }: Aim, options: Pe
     refuse(`the penalty \`${penalty}\` is a loss: set \`penaltyIn\` to \`loss\`, or take \`occupancy-...\``);
   }
   if (penalty === 'none') return;
+  if (isExact(penalty) && penaltyIn === 'reward') {
+    refuse(
+      `the penalty \`${penalty}\` in the reward alone would charge a token for those behind it and never for itself: set \`penaltyIn\` to \`loss\` or \`both\``,
+    );
+  }
+  if (!isExact(penalty) && penaltyIn === 'both') {
+    refuse(
+      `only an \`exact-...\` penalty goes in \`both\`: set \`penaltyIn\` to \`reward\` or \`loss\` for \`${penalty}\``,
+    );
+  }
   const { rows, needsOf, options: known } = objective;
   const reads = needsOf(objectiveOptions).perToken?.includes('advantages');
-  if (penaltyIn === 'reward' && !reads) {
+  if (penaltyIn !== 'loss' && !reads) {
     refuse(
       `the objective \`${objective.name}\` reads no advantages, so a penalty in the reward would only choose rows`,
     );
@@ -141,7 +166,7 @@ export function requirePenalty({ objective, objectiveOptions }: Aim, options: Pe
   if (penaltyIn === 'loss' && penalty === 'kl' && !('beta' in known.shape && 'klEstimator' in known.shape)) {
     refuse(`the objective \`${objective.name}\` has no KL in its loss: set \`penaltyIn\` to \`reward\``);
   }
-  if (penaltyIn === 'loss' && penalty !== 'kl' && rows !== 'single') {
+  if (penaltyIn !== 'reward' && penalty !== 'kl' && rows !== 'single') {
     refuse(`the penalty \`${penalty}\` is on single completions, the objective \`${objective.name}\` on ${rows}`);
   }
 }
