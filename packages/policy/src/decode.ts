@@ -20,6 +20,7 @@ interface Row {
   /** Prompt and completion so far. */
   readonly ids: number[];
   readonly logprobs: number[];
+  readonly drawnLogprobs: number[];
   ended: boolean;
 }
 
@@ -87,6 +88,7 @@ class Decoder {
         uniform: uniforms(seed, `sample/${prompt}/${completion}`),
         ids: [...ids],
         logprobs: [],
+        drawnLogprobs: [],
         ended: false,
       })),
     );
@@ -105,10 +107,12 @@ class Decoder {
       if (this.#waiting.length > 0 && (free >= patience || this.#active.length === 0)) await this.#admit(free);
       else await this.#advance();
     }
-    return this.#all.map(({ prompt, ids, logprobs, ended }) => ({
+    const { bent } = this.#chooser;
+    return this.#all.map(({ prompt, ids, logprobs, drawnLogprobs, ended }) => ({
       prompt,
       ids: ids.slice(ids.length - logprobs.length),
       logprobs: Float64Array.from(logprobs),
+      ...(bent && { drawnLogprobs: Float64Array.from(drawnLogprobs) }),
       ended,
     }));
   }
@@ -207,7 +211,8 @@ class Decoder {
   }
 
   /** A token for each row from slot `from` on; who is finished leaves. */
-  #take(from: number, { ids, logprobs }: Choice): void {
+  #take(from: number, { ids, logprobs, drawnLogprobs }: Choice): void {
+    for (const [i, logprob] of (drawnLogprobs ?? []).entries()) this.#active[from + i]!.drawnLogprobs.push(logprob);
     const stays = ids.map((id, i) => this.#append(this.#active[from + i]!, id, logprobs[i]!));
     for (let i = ids.length - 1; i >= 0; i--) if (!stays[i]) this.#leave(from + i);
   }

@@ -137,6 +137,11 @@ export interface Completion {
   readonly ids: number[];
   /** [ids]: log-probability of each sampled token under the distribution sampled from at temperature 1, untruncated. */
   readonly logprobs: Float64Array;
+  /**
+   * [ids]: log-probability of each token under the distribution it was drawn from, temperature and truncation included.
+   * Absent where that is the one of `logprobs`, and of greedy completions.
+   */
+  readonly drawnLogprobs?: Float64Array;
   readonly ended: boolean;
 }
 

@@ -85,8 +85,15 @@ describe.each(dtypes)('%s', (dtype) => {
         below += x;
       });
     }
-    const { ids, logprobs } = await choose(logits, drawn, truncation);
+    const { ids, logprobs, drawnLogprobs } = await choose(logits, drawn, truncation);
     expect(ids).toEqual(expected);
+    const { topK = 1 } = truncation;
+    const bent = Object.keys(truncation).length > 0 && topK < VOCABULARY;
+    expect(drawnLogprobs !== undefined).toBe(bent);
+    drawnLogprobs?.forEach((logprob, i) => {
+      const own = Math.log(truncated(logits[i]!, truncation)[ids[i]!]!);
+      expect(logprob).toBeCloseTo(own, dtype === 'float64' ? 9 : 4);
+    });
     logprobs.forEach((logprob, i) => {
       expect(logprob).toBeCloseTo(logSoftmax(logits[i]!)[ids[i]!]!, dtype === 'float64' ? 11 : 5);
     });

@@ -13,6 +13,8 @@ export interface Choice {
   readonly ids: readonly number[];
   /** [rows]: at temperature 1, with nothing cut off. */
   readonly logprobs: Float64Array;
+  /** [rows]: of the distribution drawn from, where it is another. */
+  readonly drawnLogprobs?: Float64Array;
 }
 
 type Head = Pick<Model, 'head' | 'parameters' | 'dimensions'>;
@@ -66,6 +68,12 @@ export class Chooser {
     return this.#flags.greedy;
   }
 
+  /** Whether tokens are drawn from another distribution than the policy's at temperature 1. */
+  get bent(): boolean {
+    const { greedy, tempered, topK, topP, minP } = this.#flags;
+    return !greedy && (tempered || topK || topP || minP);
+  }
+
   /** The kind of choice: its graph is named by it. */
   get kind(): string {
     return Object.values(this.#flags).join();
@@ -73,17 +81,21 @@ export class Chooser {
 
   /**
    * Declares the choice behind `hidden` [rows, hidden]: outputs `id` int64 [rows, 1] and `logprob` float64 [rows, 1]; of a
-   * draw with top-p also `held` float64 [rows, 1], the share of the mass that the sorted candidates hold.
+   * draw that is tempered or truncated `drawnLogprob` likewise, and with top-p `held` float64 [rows, 1], the share of the
+   * mass that the sorted candidates hold.
    */
   build(m: ModelBuilder, hidden: Value): void {
     const { g } = m;
     const logits = this.#model.head(m, hidden);
     // A wide head gives this one: two transpositions that cancel.
     const columns = turn(g, logits);
-    const { id, logprob } = this.#flags.greedy ? largest(g, logits) : drawn(g, logits, columns, this.#flags);
+    const { id, logprob, drawnLogprob } = this.#flags.greedy
+      ? largest(g, logits)
+      : drawn(g, logits, columns, this.#flags);
     // ONNX Runtime's exponential takes NaN for a very small number. A sum less itself is 0, or NaN if a term is not finite.
     const sum = turn(g, g.sum(columns, [0]));
     g.output('id', id);
+    if (drawnLogprob !== undefined) g.output('drawnLogprob', drawnLogprob);
     g.output('logprob', g.add(g.cast(logprob, 'float64'), g.cast(g.sub(sum, sum), 'float64')));
   }
 
@@ -103,14 +115,18 @@ export class Chooser {
   }
 
   /** What was chosen; undefined where top-p needs more candidates than were sorted, which the next feeds ask for. */
-  read({ id, logprob, held }: Readonly<Record<string, Tensor>>): Choice | undefined {
+  read({ id, logprob, drawnLogprob, held }: Readonly<Record<string, Tensor>>): Choice | undefined {
     const { vocabularySize } = this.#model.dimensions;
     const short = held !== undefined && floats(held).some((mass) => mass < this.#truncation.topP);
     if (short && this.#candidates < vocabularySize) {
       this.#candidates = Math.min(vocabularySize, 8 * this.#candidates);
       return undefined;
     }
-    return { ids: Array.from(id!.data as BigInt64Array, Number), logprobs: Float64Array.from(floats(logprob!)) };
+    return {
+      ids: Array.from(id!.data as BigInt64Array, Number),
+      logprobs: Float64Array.from(floats(logprob!)),
+      ...(drawnLogprob && { drawnLogprobs: Float64Array.from(floats(drawnLogprob)) }),
+    };
   }
 
   /**
@@ -142,7 +158,13 @@ export class Chooser {
   }
 }
 
-function largest(g: Builder, logits: Value): { id: Value; logprob: Value } {
+interface Chosen {
+  readonly id: Value;
+  readonly logprob: Value;
+  readonly drawnLogprob?: Value;
+}
+
+function largest(g: Builder, logits: Value): Chosen {
   const id = g.emit('ArgMax', [logits], { axis: 1, keepdims: 1 })[0]!;
   return { id, logprob: g.gatherElements(g.logSoftmax(logits), id, 1) };
 }
@@ -151,12 +173,7 @@ function largest(g: Builder, logits: Value): { id: Value; logprob: Value } {
  * A draw over `columns`, the logits as [vocabulary, rows]: what has the vocabulary's size stays in the order in which
  * the head gives it.
  */
-function drawn(
-  g: Builder,
-  logits: Value,
-  columns: Value,
-  { tempered, topK, topP, minP }: Flags,
-): { id: Value; logprob: Value } {
+function drawn(g: Builder, logits: Value, columns: Value, { tempered, topK, topP, minP }: Flags): Chosen {
   const heat = tempered ? g.input('inverseTemperature', g.dtype, []) : undefined;
   const weigh = (below: Value) => g.exp(heat === undefined ? below : g.mul(below, heat));
   const top = g.max(columns, [0]);
@@ -172,9 +189,15 @@ function drawn(
   const blocks = inBlocks(g, weights);
   const id = draw(g, blocks, g.input('uniforms', 'float64', ['rows', 1]));
   const untruncated = tempered ? g.exp(below) : all;
-  const { masses } = untruncated === weights ? blocks : inBlocks(g, untruncated);
-  const chosen = g.cast(turn(g, g.gatherElements(below, turn(g, id), 0)), 'float64');
-  return { id, logprob: g.sub(chosen, g.log(g.sum(masses, [1]))) };
+  const same = untruncated === weights;
+  const { masses } = same ? blocks : inBlocks(g, untruncated);
+  const chosen = g.gatherElements(below, turn(g, id), 0);
+  const logprobIn = (logit: Value, mass: Value) => g.sub(g.cast(turn(g, logit), 'float64'), g.log(g.sum(mass, [1])));
+  return {
+    id,
+    logprob: logprobIn(chosen, masses),
+    ...(!same && { drawnLogprob: logprobIn(heat === undefined ? chosen : g.mul(chosen, heat), blocks.masses) }),
+  };
 }
 
 /** Weights where x >= threshold, 0 elsewhere: what equals the last one kept is kept as well. */
