@@ -13,6 +13,7 @@ const folders = [
   'packages/data/src/formats',
   'packages/rewards/src/sources',
   'packages/runner/src/loggers',
+  'packages/report/src/figures',
 ];
 
 /** AssemblyScript, and the file that holds what it is compiled to. */

@@ -1,0 +1,46 @@
+/** Follows the pointer over a figure and shows the row of its table that is nearest. The page can be read without it. */
+export const hover = `for (const figure of document.querySelectorAll('figure')) {
+  const charts = figure.querySelectorAll('svg[data-left]');
+  if (charts.length === 0) continue;
+  const names = [...figure.querySelectorAll('thead th')].map((cell) => cell.textContent);
+  const rows = [...figure.querySelectorAll('tbody tr')].map((row) => [...row.cells].map((cell) => cell.textContent));
+  const place = (row) => Number(row[0].replaceAll(',', ''));
+  const tip = document.createElement('div');
+  tip.className = 'tip';
+  tip.hidden = true;
+  figure.append(tip);
+  for (const svg of charts) follow(svg);
+  function follow(svg) {
+    const { left, right, low, high } = svg.dataset;
+  const cursor = svg.querySelector('.cursor');
+  const hide = () => {
+    tip.hidden = true;
+    cursor.style.visibility = 'hidden';
+  };
+  svg.addEventListener('pointerleave', hide);
+  svg.addEventListener('pointermove', (event) => {
+    const box = svg.getBoundingClientRect();
+    const at = ((event.clientX - box.left) / box.width) * svg.viewBox.baseVal.width;
+    const share = (at - left) / (right - left);
+    if (share < -0.02 || share > 1.02 || rows.length === 0) return hide();
+    const value = Number(low) + share * (high - low);
+    const row = rows.reduce((best, other) => (Math.abs(place(other) - value) < Math.abs(place(best) - value) ? other : best));
+    const x = Number(left) + ((place(row) - low) / (high - low)) * (right - left);
+    cursor.setAttribute('x1', x);
+    cursor.setAttribute('x2', x);
+    cursor.style.visibility = 'visible';
+    tip.replaceChildren();
+    row.forEach((text, cell) => {
+      if (text === '') return;
+      const line = document.createElement('div');
+      line.textContent = names[cell] + ': ' + text;
+      tip.append(line);
+    });
+    tip.hidden = false;
+    const inside = event.clientX - figure.getBoundingClientRect().left;
+    tip.style.top = event.clientY - figure.getBoundingClientRect().top + 14 + 'px';
+    tip.style.left = inside < figure.clientWidth / 2 ? inside + 12 + 'px' : 'auto';
+    tip.style.right = inside < figure.clientWidth / 2 ? 'auto' : figure.clientWidth - inside + 12 + 'px';
+  });
+  }
+}`;
