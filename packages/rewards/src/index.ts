@@ -11,6 +11,9 @@ export {
   type RowFunction,
   rowReward,
 } from './function.js';
+export { hashedUniforms } from './hash.js';
+export { inParallel } from './parallel.js';
+export { jsonOf, PostError, type PostOptions, type PostTask, postPatiently, wrongAnswer } from './post.js';
 export {
   derived,
   type Judged,

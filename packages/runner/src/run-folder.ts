@@ -6,7 +6,7 @@ import { leftover } from './files.js';
 import { type Lock, lock, lockName } from './lock.js';
 
 /** What a run writes before its first step. */
-const early = ['metrics.jsonl', 'timing.jsonl', 'rollouts.jsonl', 'reference'];
+const early = ['metrics.jsonl', 'timing.jsonl', 'rollouts.jsonl', 'reference', 'engine'];
 
 /** What a run has in its folder before its first checkpoint. */
 const own = new Set([...early, 'checkpoints', lockName]);

@@ -2,12 +2,14 @@ import type { Grid } from '@kelpie/objectives';
 import type { Policy, ScoreName } from '@kelpie/policy';
 import type { RewardState } from '@kelpie/rewards';
 import type { ReferenceTable } from '../rows.js';
+import { drawJudged } from './dynamic-sampling.js';
 import { flat } from './lessons.js';
 import type { RolloutScores } from './metrics.js';
 import type { OnlineOptions } from './options.js';
-import { type Judged, type Judges, judge } from './rewards.js';
-import { type DrawOptions, draw, type OnlinePrompt, type Rollouts, scoreTable } from './rollouts.js';
-import { rewardRows } from './texts.js';
+import type { Judged, Judges } from './rewards.js';
+import { type DrawOptions, type OnlinePrompt, type Rollouts, scoreTable } from './rollouts.js';
+import { stopwatch } from './stopwatch.js';
+import type { rewardRows } from './texts.js';
 
 export interface CollectOptions
   extends DrawOptions,
@@ -15,6 +17,11 @@ export interface CollectOptions
     Pick<OnlineOptions, 'microBatchTokens' | 'microBatchRows' | 'divergence'> {
   /** Gives the values, where it is apart from the policy. */
   readonly critic?: Policy;
+  /** Draws as many completions of the reference beside. */
+  readonly opponents?: boolean;
+  /** Prompts from which groups are taken for those that teach nothing, `dynamicSampling` times at most. Absent: none are. */
+  readonly pool?: readonly OnlinePrompt[];
+  readonly dynamicSampling?: number;
   readonly state: RewardState;
   readonly tokenizer?: Parameters<typeof rewardRows>[1];
   /** What is read of the policy that draws, and of the reference; none of the latter where there is none. */
@@ -32,9 +39,13 @@ export type Phase = 'sampling' | 'rewarding' | 'scoring' | 'training';
 export interface Collected {
   readonly rollouts: Rollouts;
   readonly judged: Judged;
+  /** What is to be told of how they were drawn. */
+  readonly drawing: Readonly<Record<string, number>>;
   readonly old: ReferenceTable;
   readonly reference: ReferenceTable;
   readonly scores: RolloutScores;
+  /** [rows, tokens]: the policy's log-probabilities at the temperature that the engine's are meant at, where known. */
+  readonly sampled?: Float64Array;
   readonly times: Readonly<Record<Exclude<Phase, 'training'>, PhaseTime>>;
 }
 
@@ -47,13 +58,10 @@ export async function collect(
   prompts: readonly OnlinePrompt[],
   options: CollectOptions,
 ): Promise<Collected> {
-  const { critic, scores, divergence, state, tokenizer, signal } = options;
+  const { critic, scores, divergence } = options;
+  const { rollouts, judged, times, metrics: drawing } = await drawJudged(policy, prompts, options);
   const clock = stopwatch();
-  const rollouts = await draw(policy, prompts, options);
   const tokens = rollouts.completionMask.reduce((sum, bit) => sum + bit, 0);
-  const sampling = { seconds: clock(), tokens };
-  const judged = await judge(options, rewardRows(rollouts, tokenizer), { state, ...(signal && { signal }) });
-  const rewarding = { seconds: clock(), tokens };
   const own = [
     ...new Set<ScoreName>(['logprobs', 'entropy', ...scores.policy, ...exact(scores.reference, divergence)]),
   ];
@@ -62,6 +70,16 @@ export async function collect(
   const drawn = await scoreTable(policy, rollouts.examples, { ...how, scores: own });
   const values = critic && (await scoreTable(critic, rollouts.examples, { ...how, scores: ['values'] }));
   const old = { ...drawn, ...values };
+  const { logprobTemperature } = rollouts.sampler;
+  const sampled =
+    logprobTemperature === temperature
+      ? drawn
+      : options.engine && // Its weights may be others: worth a pass of its own.
+        (await scoreTable(policy, rollouts.examples, {
+          ...how,
+          temperature: logprobTemperature,
+          scores: ['logprobs'],
+        }));
   const reference =
     scores.reference.length === 0
       ? {}
@@ -70,10 +88,12 @@ export async function collect(
   return {
     rollouts,
     judged,
+    drawing,
     old,
     reference,
     scores: scoresOn(rollouts, old, reference),
-    times: { sampling, rewarding, scoring },
+    ...(sampled?.logprobs && { sampled: flat(rollouts, sampled.logprobs) }),
+    times: { ...times, scoring },
   };
 }
 
@@ -90,16 +110,5 @@ function scoresOn(grid: Grid, old: ReferenceTable, reference: ReferenceTable): R
     ...(values && { values: flat(grid, values) }),
     ...(reverseKl && { reverseKl: flat(grid, reverseKl) }),
     ...(forwardKl && { forwardKl: flat(grid, forwardKl) }),
-  };
-}
-
-/** Seconds since it was last asked. */
-export function stopwatch(): () => number {
-  let since = performance.now();
-  return () => {
-    const now = performance.now();
-    const seconds = (now - since) / 1000;
-    since = now;
-    return seconds;
   };
 }

@@ -1,4 +1,14 @@
 export { type AdvantageName, advantageNames, usualAdvantage } from './advantages.js';
+export {
+  type CompletionsServerOptions,
+  completionsServer,
+  type Drawn,
+  type DrawRequest,
+  type Handover,
+  type HandoverPost,
+  inProcess,
+  type RolloutEngine,
+} from './engines/index.js';
 export { trainOnline } from './loop.js';
 export { type OnlineOptions, type OnlineOptionsInput, onlineOptions } from './options.js';
 export { type PenaltyName, penaltyNames } from './penalties.js';

@@ -12,15 +12,18 @@ import { scheduleFactor } from '../schedule.js';
 import { selfCheckError } from '../self-check.js';
 import type { Snapshot } from '../verdict.js';
 import { onlineCheck } from './check.js';
-import { collect, stopwatch } from './collect.js';
+import { collect } from './collect.js';
 import { controllerOf } from './controllers.js';
 import { criticTask } from './critic.js';
+import { samplerAlarm } from './engines/index.js';
 import { evaluateRollouts, onlineVerdict } from './evaluate.js';
 import { learn } from './lessons.js';
 import { aimOf } from './penalties.js';
 import { logsOf, type PlannedOnline, planOnline, stopsOf } from './plan.js';
 import { prepareStep } from './prepare.js';
 import type { OnlineResult, OnlineRun } from './run.js';
+import { stopwatch } from './stopwatch.js';
+import { withBaseline } from './targets.js';
 import { gamed, noHistory, type RewardHistory, withStep } from './watch.js';
 
 export type { OnlineResult, OnlineRun } from './run.js';
@@ -46,7 +49,7 @@ export async function trainOnline(run: OnlineRun): Promise<OnlineResult> {
 }
 
 async function loop(run: OnlineRun, planned: PlannedOnline, events: Events): Promise<OnlineResult> {
-  const { policy, critic, outFolder, signal, prompts, heldout = [], rewards, watched = [], tokenizer } = run;
+  const { policy, critic, engine, outFolder, signal, prompts, heldout = [], rewards, watched = [], tokenizer } = run;
   const { options, config, scores } = planned;
   const { steps, seed, temperature, saveEvery, evaluateEvery, penaltyCoef } = options;
   const warnings: string[] = [];
@@ -72,7 +75,7 @@ async function loop(run: OnlineRun, planned: PlannedOnline, events: Events): Pro
     ...sizes,
     config,
   });
-  for (const message of warnings) events.warn(message);
+  for (const message of [...warnings, ...(engine?.notice ? [engine.notice] : [])]) events.warn(message);
 
   await policy.optimizer(optimizerOptions(options));
   await critic?.optimizer(optimizerOptions(options));
@@ -110,6 +113,14 @@ async function loop(run: OnlineRun, planned: PlannedOnline, events: Events): Pro
     events.emit({ type: 'checkpoint', step: at.step, folder });
     saved = at.step;
   };
+  /** What fails before a step has learnt leaves everything as the step before it did: that is kept. */
+  const keepAnd = async (error: unknown): Promise<never> => {
+    if (saved < at.step) await save();
+    if (at.step > 0)
+      events.warn(`step ${at.step + 1} failed; step ${at.step} is kept, and a resumed run goes on from it`);
+    throw error;
+  };
+  const alarm = samplerAlarm(engine);
 
   let early: EarlyEnd | undefined;
   while (at.step < steps && early === undefined && !signal?.aborted) {
@@ -118,12 +129,24 @@ async function loop(run: OnlineRun, planned: PlannedOnline, events: Events): Pro
     const collected = await collect(
       policy,
       order.at(at.step).rows.map((row) => prompts[row]!),
-      { ...how, ...(critic && { critic }), state: at.rewardState, seed: seedOf(seed, step) },
-    );
+      {
+        ...how,
+        ...(critic && { critic }),
+        ...(engine && { engine }),
+        ...drawingOf(planned, prompts),
+        version: at.step,
+        state: at.rewardState,
+        seed: seedOf(seed, step),
+      },
+    ).catch(keepAnd);
     const prepared = prepareStep(collected, { ...planned, step, coef: at.coef });
+    const told = [...(collected.rollouts.sampler.warnings ?? []), ...alarm(prepared.metrics)];
+    for (const message of told) events.warn(message);
     const collecting = watch();
 
-    const aim = aimOf({ objective: run.objective, objectiveOptions: planned.objectiveOptions }, at.coef, options);
+    const { objectiveOptions } = planned;
+    const own = withBaseline({ objective: run.objective, objectiveOptions }, prepared.lessons);
+    const aim = aimOf(own, at.coef, options);
     const task = { ...aim, policy, temperature, ...(at.objectiveState && { state: at.objectiveState }) };
     const { selfCheckTolerance: tolerance = 1e-5 } = run;
     if (step === 1 && tolerance !== false) {
@@ -145,7 +168,7 @@ async function loop(run: OnlineRun, planned: PlannedOnline, events: Events): Pro
       critic:
         critic && criticTask(critic, run.objectiveOptions, pace * (options.criticLearningRate ?? options.learningRate)),
     });
-    const training = { seconds: watch(), tokens: collected.times.sampling.tokens * options.rolloutEpochs };
+    const training = { seconds: watch(), tokens: collected.times.scoring.tokens * options.rolloutEpochs };
 
     const { initial, target, horizon } = {
       initial: penaltyCoef,
@@ -204,6 +227,13 @@ async function loop(run: OnlineRun, planned: PlannedOnline, events: Events): Pro
   await finishRun(policy, outFolder, { save: run.save, config, steps: step, ...ending, metrics, verdict });
   events.emit({ type: 'end', step, stopped: false, ...ending, verdict });
   return { step, steps, stopped: false, ...ending, metrics, verdict };
+}
+
+/** Half of a group is the reference's where the policy is held against it; dull groups are given up for others. */
+function drawingOf({ take, options }: PlannedOnline, pool: readonly OnlinePrompt[]) {
+  const { completions, dynamicSampling } = options;
+  const opponents = take === 'against-reference';
+  return { opponents, completions: opponents ? completions / 2 : completions, pool, dynamicSampling };
 }
 
 /** What has just become so: warned of once, and again only after it was not so. */

@@ -11,13 +11,17 @@ import { requirePenalty } from './penalties.js';
 import { requireRewards } from './rewards.js';
 import type { OnlinePrompt } from './rollouts.js';
 import type { OnlineRun } from './run.js';
-import { type Take, usualTake } from './take.js';
+import { onPairs, type Take, usualTake } from './take.js';
+import { isTargeted } from './targets.js';
+import { requireDrawable } from './truncation.js';
 
 /** What of a run is known before it begins. */
 export interface PlannedOnline {
   readonly options: OnlineOptions;
   readonly advantage: AdvantageName;
   readonly take: Take;
+  /** Whether rows are given the log-probability of a target. */
+  readonly targeted: boolean;
   /** Whether advantages are whitened. */
   readonly whiten: boolean;
   readonly critic: CriticPlace;
@@ -48,7 +52,8 @@ export function planOnline(run: OnlineRun): PlannedOnline {
   requireCritic({ place, objective, objectiveOptions, valued, policy, ...(critic && { critic }) });
   const take = options.take ?? usualTake(objective, objectiveOptions);
   requireGroups(objective, take, options);
-  requireKnown(objective, objectiveOptions, valued);
+  requireKnown(objective, objectiveOptions, { valued, take });
+  requireDrawable(run, { ...options, take }, objectiveOptions);
   const { reference } = run;
   const scores = scoresRead(objective, objectiveOptions, options, reference ?? true);
   const strict = Object.entries(options).filter(([name]) => !looseOnlineOptions.some((loose) => loose === name));
@@ -58,6 +63,7 @@ export function planOnline(run: OnlineRun): PlannedOnline {
     options,
     advantage,
     take,
+    targeted: isTargeted(objective, objectiveOptions),
     whiten,
     critic: place,
     objectiveOptions,
@@ -73,6 +79,7 @@ export function planOnline(run: OnlineRun): PlannedOnline {
       ...(critic && { critic: critic.info.hash }),
       tokenizer: tokenizer?.hash ?? null,
       stop: stopsOf(run),
+      ...(run.engine && { engine: run.engine.madeOf }),
       prompts: hashPrompts(prompts),
       heldout: hashPrompts(heldout),
     },
@@ -103,7 +110,8 @@ function scoresRead(
     penalty !== 'none' ||
     maxDivergence !== undefined ||
     controller !== 'fixed' ||
-    needs.policy.some(isDivergence);
+    needs.policy.some(isDivergence) ||
+    needs.perRow?.some((field) => field === 'targetLogScores' || field === 'external');
   if (anchored && !withReference) {
     throw new KelpieError('a penalty, the objective or a budget reads the reference: the run cannot do without one', {
       code: 'bad-option',
@@ -147,22 +155,30 @@ function requireGroups({ name, rows }: Objective, take: Take, { completions }: O
   const refuse = (message: string, option: string) => {
     throw new KelpieError(message, { code: 'bad-option', where: { option } });
   };
-  if (rows === 'pairs' && take !== 'pairs') refuse(`the objective \`${name}\` is on pairs: take \`pairs\``, 'take');
-  if (rows !== 'pairs' && take === 'pairs') refuse(`the objective \`${name}\` is not on pairs`, 'take');
+  const paired = onPairs(take);
+  if (rows === 'pairs' && !paired) refuse(`the objective \`${name}\` is on pairs: take \`pairs\``, 'take');
+  if (rows !== 'pairs' && paired) refuse(`the objective \`${name}\` is not on pairs`, 'take');
   if (rows === 'unpaired' || rows === 'groups') refuse(`the objective \`${name}\` is on rows \`${rows}\``, 'objective');
-  if (take === 'pairs' && completions < 2) refuse('a pair takes two completions of a prompt', 'completions');
+  if (paired && completions < 2) refuse('a pair takes two completions of a prompt', 'completions');
+  if (take === 'against-reference' && completions % 2 === 1) {
+    refuse(
+      `half of a group is the reference's: expected an even number of completions, got ${completions}`,
+      'completions',
+    );
+  }
 }
 
 /** Refuses an objective that reads what rollouts do not bring. */
 function requireKnown(
   { name, needsOf }: Objective,
   objectiveOptions: Readonly<Record<string, unknown>>,
-  valued: boolean,
+  { valued, take }: { readonly valued: boolean; readonly take: Take },
 ): void {
+  const brought = ['rewards', 'targetLogScores', ...(take === 'against-reference' ? ['external'] : [])];
   const { batches = [], perRow = [], perToken = [] } = needsOf(objectiveOptions);
   const [absent] = [
     ...perToken.filter((field) => field !== 'advantages' && !(valued && field === 'returns')),
-    ...perRow.filter((field) => field !== 'rewards'),
+    ...perRow.filter((field) => !brought.includes(field)),
     ...batches,
   ];
   if (absent === undefined) return;

@@ -1,14 +1,18 @@
 import type { RolloutRecord } from '../events.js';
+import type { Example } from '../rows.js';
 import { advantagesOf, judgedMask, rowAdvantages } from './advantages.js';
 import type { Collected } from './collect.js';
 import { valueMetrics } from './critic.js';
 import { measuredPenalty } from './exact-penalty.js';
 import { byPrompt, type Lessons, lessonsOf } from './lessons.js';
 import { completionMetrics, divergenceMetrics, objectiveMetrics, rewardMetrics, samplerMetrics } from './metrics.js';
+import { duelMetrics, ownRows } from './opponents.js';
 import { shape } from './penalties.js';
 import type { PlannedOnline } from './plan.js';
 import { taken } from './take.js';
+import { targetLogScores } from './targets.js';
 import { rewardRows } from './texts.js';
+import { truncationMetrics } from './truncation.js';
 
 export interface Prepared {
   readonly lessons: Lessons;
@@ -21,10 +25,17 @@ export interface Prepared {
 
 /** From judged completions to what is learnt from them: penalty, advantages, choice. */
 export function prepareStep(
-  { rollouts, judged, scores, old, reference }: Collected,
-  { options, advantage, whiten, take, step, coef }: PlannedOnline & { readonly step: number; readonly coef: number },
+  { rollouts, judged, drawing, scores, sampled, old, reference }: Collected,
+  {
+    options,
+    advantage,
+    whiten,
+    take,
+    targeted,
+    step,
+    coef,
+  }: PlannedOnline & { readonly step: number; readonly coef: number },
 ): Prepared {
-  const { groups } = rollouts;
   const measured = options.penaltyIn === 'both' ? measuredPenalty(rollouts, old, options) : undefined;
   const shaped = shape(
     { ...rollouts, ...scores, rewards: judged.rewards, ...(measured && { measured }) },
@@ -34,26 +45,35 @@ export function prepareStep(
   const { values } = scores;
   const judgement = { ...rollouts, ...shaped, parts: judged.terms, weights: judged.weights, ...(values && { values }) };
   const { advantages, returns } = advantagesOf(advantage, judgement, { ...options, whiten });
+  const targets = targeted ? targetLogScores(rollouts, scores, shaped.rewards, options.targetBeta) : undefined;
   const whole = {
-    examples: rollouts.examples,
+    examples: withRowNumbers(rollouts.examples, {
+      ...(targets && { targetLogScores: targets }),
+      ...(rollouts.external && { external: rollouts.external }),
+    }),
     old,
     reference,
     advantages: byPrompt(rollouts, advantages, rollouts.examples),
     ...(returns && { returns: byPrompt(rollouts, returns, rollouts.examples) }),
   };
   const perRow = rowAdvantages(rollouts, advantages);
-  const divergence = divergenceMetrics(rollouts, scores);
+  const own = ownRows({ rollouts, judged, scores, sampled, shaped });
+  const divergence = divergenceMetrics(own.rollouts, own.scores);
   const kl = divergence['divergence/kl_exact'] ?? divergence['divergence/kl_k1'];
   return {
-    lessons: lessonsOf(whole, taken(take, shaped.rewards, groups), shaped.rewards),
+    lessons: lessonsOf(whole, taken(take, shaped.rewards, rollouts), shaped.rewards),
     ...(kl !== undefined && { kl }),
     metrics: {
-      ...rewardMetrics(judged, groups),
-      ...objectiveMetrics(rollouts, scores, { ...shaped, coef }),
+      ...rewardMetrics(own.judged, own.rollouts.groups),
+      ...duelMetrics(rollouts, shaped.rewards),
+      ...drawing,
+      ...objectiveMetrics(own.rollouts, own.scores, { ...own.shaped, coef }),
       ...divergence,
       ...(values && returns && valueMetrics({ completionMask: judgedMask(judgement) }, { values, returns })),
-      ...completionMetrics(rollouts, scores),
-      ...(options.temperature === 1 ? samplerMetrics(rollouts, scores) : {}),
+      ...completionMetrics(own.rollouts, own.scores),
+      ...(own.sampled && samplerMetrics(own.rollouts, own.sampled)),
+      ...truncationMetrics(own.rollouts, own.scores, options),
+      ...rollouts.sampler.metrics,
     },
     records(tokenizer) {
       const { tokens, completions, prompts } = rollouts;
@@ -69,6 +89,7 @@ export function prepareStep(
           completion,
           ids,
           ended,
+          ...(rollouts.external?.[row] === 1 && { by: 'reference' as const }),
           logprobs: own(scores.logprobs),
           ...(scores.referenceLogprobs && { referenceLogprobs: own(scores.referenceLogprobs) }),
           rewards: column(judged.parts),
@@ -80,4 +101,18 @@ export function prepareStep(
       });
     },
   };
+}
+
+/** The examples with numbers of their rows told to their branches. */
+function withRowNumbers(
+  examples: readonly Example[],
+  numbers: { readonly targetLogScores?: Float64Array; readonly external?: Uint8Array },
+): readonly Example[] {
+  let row = 0;
+  return examples.map((example) => {
+    const from = row;
+    row += example.tree.branches.length;
+    const own = Object.entries(numbers).map(([name, values]) => [name, [...values.subarray(from, row)]]);
+    return { ...example, ...Object.fromEntries(own) };
+  });
 }

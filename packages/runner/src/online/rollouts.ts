@@ -4,6 +4,7 @@ import { type Completion, type Policy, type ScoreName, treeOf } from '@kelpie/po
 import type { ReferenceTable } from '../rows.js';
 import { type Example, gridOf, scoresOf } from '../rows.js';
 import { budgetOf } from '../train-options.js';
+import { type Drawn, inProcess, type RolloutEngine } from './engines/index.js';
 import type { OnlineOptions } from './options.js';
 
 export interface OnlinePrompt {
@@ -19,29 +20,65 @@ export interface OnlinePrompt {
 export interface Rollouts extends Grid {
   readonly prompts: readonly OnlinePrompt[];
   readonly completions: readonly Completion[];
+  /** What the engine says of how it drew them. */
+  readonly sampler: Omit<Drawn, 'completions'>;
   /** One a prompt, its completions the branches. */
   readonly examples: readonly Example[];
   /** [rows]: number of the prompt. */
   readonly groups: Int32Array;
   /** [rows]: 1 where the end token ended it. */
   readonly ended: Uint8Array;
+  /** [rows]: 1 where the reference drew it; absent where it drew none. */
+  readonly external?: Uint8Array;
 }
 
-export interface DrawOptions extends Pick<OnlineOptions, 'maxNewTokens' | 'temperature'> {
+type Truncating = 'topK' | 'topP' | 'minP';
+
+export interface DrawOptions extends Pick<OnlineOptions, 'maxNewTokens' | 'temperature' | Truncating> {
   readonly completions: number;
   readonly stop: readonly number[];
   readonly seed: number;
   readonly signal?: AbortSignal;
+  /** Default: the policy's own decoder. */
+  readonly engine?: RolloutEngine;
+  /** Steps that the policy has learnt from; read by an engine with weights of its own. Default 0. */
+  readonly version?: number;
 }
 
 /** Completions of the policy as it stands. */
 export async function draw(
   policy: Policy,
   prompts: readonly OnlinePrompt[],
-  { completions: count, maxNewTokens, temperature, stop, seed, signal }: DrawOptions,
+  {
+    completions: count,
+    maxNewTokens,
+    temperature,
+    topK,
+    topP,
+    minP,
+    stop,
+    seed,
+    signal,
+    engine = inProcess,
+    version = 0,
+  }: DrawOptions,
 ): Promise<Rollouts> {
-  const request = { prompts: prompts.map(({ ids }) => ids), completions: count, maxNewTokens, temperature, stop, seed };
-  const completions = await policy.sample(request, signal ? { signal } : {});
+  const request = {
+    ...{ prompts, completions: count, maxNewTokens, temperature, stop, seed, version },
+    ...(topK !== undefined && { topK }),
+    ...(topP !== undefined && { topP }),
+    ...(minP !== undefined && { minP }),
+  };
+  const { completions, ...sampler } = await engine.draw(policy, { ...request, ...(signal && { signal }) });
+  return rolloutsOf(prompts, completions, sampler);
+}
+
+/** Completions of these prompts, those of a prompt together. */
+export function rolloutsOf(
+  prompts: readonly OnlinePrompt[],
+  completions: readonly Completion[],
+  sampler: Rollouts['sampler'],
+): Rollouts {
   const examples = prompts.map(({ id, ids: prompt }, at) => {
     const own = completions.filter((completion) => completion.prompt === at);
     const sequences = own.map(({ ids }) => ({ ids: [...prompt, ...ids], scoreFrom: prompt.length }));
@@ -51,6 +88,7 @@ export async function draw(
     ...gridOf(examples.map(({ tree }) => tree)),
     prompts,
     completions,
+    sampler,
     examples,
     groups: Int32Array.from(completions, ({ prompt }) => prompt),
     ended: Uint8Array.from(completions, ({ ended }) => (ended ? 1 : 0)),

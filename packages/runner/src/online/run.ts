@@ -4,6 +4,7 @@ import type { Policy, SaveOptions } from '@kelpie/policy';
 import type { Reward } from '@kelpie/rewards';
 import type { EarlyEnd, Logger } from '../events.js';
 import type { Verdict } from '../verdict.js';
+import type { RolloutEngine } from './engines/index.js';
 import type { OnlineOptionsInput } from './options.js';
 import type { WeightedReward } from './rewards.js';
 import type { OnlinePrompt } from './rollouts.js';
@@ -31,6 +32,11 @@ export interface OnlineRun {
   /** Measured and logged, not optimised. */
   readonly watched?: readonly Reward[];
   readonly options?: OnlineOptionsInput;
+  /**
+   * Draws the completions that are learnt from; evaluations are always drawn by the policy itself. Default: the policy's own
+   * decoder. Whoever makes an engine disposes of it.
+   */
+  readonly engine?: RolloutEngine;
   /** Where the run's files go: those of an offline run, and `rollouts.jsonl`. */
   readonly outFolder: string;
   /** Goes on from the newest checkpoint of `outFolder`, if there is one. Default false. */
