@@ -2,6 +2,8 @@ import { InferenceSession } from 'onnxruntime-node';
 
 /** What a session of a policy is for, told by the names of its inputs and outputs. */
 export const sessionParts = [
+  'prefill',
+  'decoding step',
   'body forward',
   'head scores',
   'head gradient',
@@ -67,6 +69,8 @@ export class SessionWatch {
 }
 
 function partOf({ inputNames, outputNames }: InferenceSession): SessionPart {
+  if (inputNames.includes('keys/0')) return 'decoding step';
+  if (outputNames.includes('present/keys/0')) return 'prefill';
   if (outputNames.includes('grad/hidden')) return 'head gradient';
   if (inputNames.includes('d/hidden')) return 'body backward';
   if (inputNames.includes('targets')) return 'head scores';

@@ -16,10 +16,15 @@ function seen(layout: ReturnType<typeof layOut>, slot: number): number[] {
   return Array.from({ length: i + 1 }, (_, j) => row + j).filter((j) => i < layout.ends[j]!);
 }
 
+const sizes = { vocabularySize: 4, contextLength: 1024, layers: 2 };
+const dimensions = { ...sizes, hiddenSize: 128, kvHeads: 4, headDim: 16 };
+/** Attention is nearly all that its passes cost: trees are cut early. */
+const thin = { ...sizes, hiddenSize: 4, kvHeads: 4, headDim: 1 };
+
 test('every scored token is predicted from a slot that sees its own path and nothing else', () => {
   fc.assert(
-    fc.property(trees, (batch) => {
-      const layout = layOut(batch);
+    fc.property(trees, fc.constantFrom(undefined, thin), (batch, dimensions) => {
+      const layout = layOut(batch, { ...(dimensions && { dimensions }) });
       let at = 0;
       batch.flatMap(pathsOf).forEach(({ ids, scoreFrom }, completion) => {
         expect(layout.counts[completion]).toBe(Math.max(0, ids.length - scoreFrom));
@@ -41,6 +46,19 @@ test('short trees share a row', () => {
   const layout = layOut([plain(3), plain(8), plain(5), plain(2)]);
   expect([layout.rows, layout.tokens]).toEqual([2, 7]);
   expect(layOut([plain(3), plain(8), plain(5)])).toMatchObject({ rows: 2, tokens: 7 });
+});
+
+test('many branches on a short trunk are cut into several trees, and few on a long one stay together', () => {
+  const tree = (trunk: number, branches: number, length: number) =>
+    treeOf(
+      Array.from({ length: branches }, (_, b) => ({
+        ids: [...Array(trunk).fill(1), 2 + b, ...Array(length - 1).fill(1)],
+        scoreFrom: trunk,
+      })),
+    );
+  expect(layOut([tree(5, 8, 64), tree(5, 8, 64)], { dimensions })).toMatchObject({ rows: 16, tokens: 68 });
+  expect(layOut([tree(300, 2, 40)], { dimensions })).toMatchObject({ rows: 1, tokens: 378 });
+  expect(layOut([tree(5, 8, 64)])).toMatchObject({ rows: 1, tokens: 509 });
 });
 
 test('a tree whose branches take different angles is split into plain rows', () => {

@@ -1,4 +1,5 @@
 import type { Model, Rotary } from './architecture.js';
+import { rowCost } from './row-cost.js';
 import type { Branch, TokenTree } from './tree.js';
 
 /** Token rows as a sequence graph takes them, and the list of what counts. */
@@ -43,7 +44,8 @@ interface Placed {
 /**
  * Lays trees out in rows: a tree depth-first (trunk, then each branch), short trees together in a row as far as it
  * holds them, first fit by falling length. Padding is what is left behind the last tree of a row. The last token of a
- * branch is only ever predicted, and is left out.
+ * branch is only ever predicted, and is left out. A tree of many branches on a short trunk is cut into several where that
+ * costs less (see `rowCost`): each has the trunk.
  *
  * @param lengths of the sequences that decide on rotary angles, where they are not the trees' own (a prefill).
  */
@@ -55,9 +57,7 @@ export function layOut(
   // Only the end of a trunk that is itself a whole path can lie behind the learned positions; nothing is read from there.
   const lastPosition =
     rotary === undefined && dimensions !== undefined ? dimensions.contextLength - 1 : Number.MAX_SAFE_INTEGER;
-  const placed = place(trees, rotary);
-  const tokens = placed.reduce((longest, { length }) => Math.max(longest, length), 1);
-  const { rowOf, startOf, rows } = pack(placed, tokens);
+  const { placed, tokens, rowOf, startOf, rows } = cheapest(place(trees, rotary), dimensions);
 
   const size = rows * tokens;
   const ids = new BigInt64Array(size);
@@ -155,7 +155,54 @@ function slotsOfBranch({ ids }: Branch): number {
   return Math.max(0, ids.length - 1);
 }
 
-function pack(placed: readonly Placed[], tokens: number): { rowOf: number[]; startOf: number[]; rows: number } {
+interface Packed {
+  readonly placed: readonly Placed[];
+  readonly tokens: number;
+  readonly rowOf: readonly number[];
+  readonly startOf: readonly number[];
+  readonly rows: number;
+}
+
+/** The cheapest of: trees as they are; none longer than the longest with 1, 2, 4 ... branches. */
+function cheapest(whole: readonly Placed[], dimensions: LayoutModel['dimensions']): Packed {
+  let best = pack(whole);
+  const most = whole.reduce((n, { tree }) => Math.max(n, tree.branches.length), 0);
+  if (dimensions === undefined) return best;
+  for (let branches = 1; branches < most; branches *= 2) {
+    const longest = whole.reduce((n, { tree }) => Math.max(n, lengthWith(tree, branches)), 0);
+    const packed = pack(whole.flatMap((placed) => piecesOf(placed, longest)));
+    if (rowCost(packed, dimensions) < rowCost(best, dimensions)) best = packed;
+  }
+  return best;
+}
+
+/** Slots of the trunk and its longest branches, so many of them. */
+function lengthWith({ trunk, branches }: TokenTree, count: number): number {
+  const longest = branches.map(slotsOfBranch).sort((a, b) => b - a);
+  return longest.slice(0, count).reduce((sum, slots) => sum + slots, trunk.length);
+}
+
+/** Pieces of at most `longest` slots, each with the trunk and some branches, in order. */
+function piecesOf(placed: Placed, longest: number): Placed[] {
+  if (placed.length <= longest) return [placed];
+  const { trunk, branches } = placed.tree;
+  const pieces: { branches: Branch[]; completions: number[]; slots: number }[] = [];
+  branches.forEach((branch, b) => {
+    const slots = slotsOfBranch(branch);
+    let piece = pieces.at(-1);
+    if (piece === undefined || trunk.length + piece.slots + slots > longest) {
+      piece = { branches: [], completions: [], slots: 0 };
+      pieces.push(piece);
+    }
+    piece.branches.push(branch);
+    piece.completions.push(placed.completions[b]!);
+    piece.slots += slots;
+  });
+  return pieces.map(({ branches, completions }) => sized({ trunk, branches }, completions));
+}
+
+function pack(placed: readonly Placed[]): Packed {
+  const tokens = placed.reduce((longest, { length }) => Math.max(longest, length), 1);
   const order = placed.map((_, i) => i).sort((a, b) => placed[b]!.length - placed[a]!.length || a - b);
   const used: number[] = [];
   const rowOf: number[] = [];
@@ -168,5 +215,5 @@ function pack(placed: readonly Placed[], tokens: number): { rowOf: number[]; sta
     startOf[i] = used[row]!;
     used[row] = used[row]! + length;
   }
-  return { rowOf, startOf, rows: Math.max(1, used.length) };
+  return { placed, tokens, rowOf, startOf, rows: Math.max(1, used.length) };
 }

@@ -78,13 +78,20 @@ export interface PassesOptions {
   /** Names of the tensors that are trained. */
   readonly trained: readonly string[];
   readonly threads: number;
-  /** Most logits that are ever in memory at once; the head runs in chunks. Default 2^25: 128 MiB in float32. */
+  /** Most logits that are ever in memory at once: a head of more runs in chunks. Default 2^25: 128 MiB in float32. */
   readonly logitsAtOnce?: number;
   /** What a forward pass hands to its backward pass (see `cut`). Default `products`. */
   readonly keep?: 'products' | 'nothing';
 }
 
 const LOGITS_AT_ONCE = 2 ** 25;
+/**
+ * Of a chunk of a head's own session: 16 MiB in float32. A tensor of 32 MiB gets fresh pages from the system each time,
+ * whose first touch costs more than what is written to them.
+ */
+const CHUNK_LOGITS = 2 ** 22;
+/** Fewer rows at once read the head's matrix too often. */
+const CHUNK_ROWS = 256;
 
 /** Scored tokens, `to` excluded. */
 interface Chunk {
@@ -202,9 +209,7 @@ export class Passes {
   /** Whether a batch can be pulled in one run: all its logits fit at once, and each source has one target. */
   pullsAtOnce({ sources }: Layout): boolean {
     const { keep = 'products' } = this.#options;
-    return (
-      keep === 'products' && [...this.#chunks({ sources })].length === 1 && new Set(sources).size === sources.length
-    );
+    return keep === 'products' && sources.length <= this.#rowsAtOnce && new Set(sources).size === sources.length;
   }
 
   #cut(): Halves {
@@ -322,12 +327,17 @@ export class Passes {
   }
 
   *#chunks({ sources }: Pick<Layout, 'sources'>): Generator<Chunk> {
-    const { model, logitsAtOnce = LOGITS_AT_ONCE } = this.#options;
-    const rows = Math.max(1, Math.floor(logitsAtOnce / model.dimensions.vocabularySize));
-    const chunks = Math.ceil(sources.length / rows);
+    const fast = Math.max(CHUNK_ROWS, Math.floor(CHUNK_LOGITS / this.#options.model.dimensions.vocabularySize));
+    const chunks = Math.ceil(sources.length / Math.min(fast, this.#rowsAtOnce));
     for (let i = 0; i < chunks; i++) {
       yield { from: Math.floor((i * sources.length) / chunks), to: Math.floor(((i + 1) * sources.length) / chunks) };
     }
+  }
+
+  /** Whose logits may be in memory together. */
+  get #rowsAtOnce(): number {
+    const { model, logitsAtOnce = LOGITS_AT_ONCE } = this.#options;
+    return Math.max(1, Math.floor(logitsAtOnce / model.dimensions.vocabularySize));
   }
 
   /** All that a head reads of a chunk but its hidden states. */

@@ -51,8 +51,9 @@ export class Sessions {
         enableMemPattern: false,
         // An arena a session would never give back what its largest batch took; all sessions share malloc's heap instead.
         enableCpuMemArena: false,
-        // Every session has threads of its own: those that spin after a run take the cores from the session that runs next.
-        extra: { session: { intra_op: { allow_spinning: '0' } } },
+        // Threads that sleep between the operators of a run wake late. Every session has threads of its own: those that
+        // spin on after a run would take the cores from the session that runs next.
+        extra: { session: { intra_op: { allow_spinning: '1' }, force_spinning_stop: '1' } },
         logSeverityLevel: 3,
       });
     } catch (cause) {
