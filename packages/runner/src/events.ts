@@ -20,6 +20,8 @@ export interface RolloutRecord {
   readonly completion: string;
   readonly ids: readonly number[];
   readonly ended: boolean;
+  /** Who drew it, if not the policy. */
+  readonly by?: 'reference';
   /** Of each id, of the policy that drew it and of the reference. */
   readonly logprobs: readonly number[];
   readonly referenceLogprobs?: readonly number[];

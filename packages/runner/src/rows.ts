@@ -26,6 +26,10 @@ export interface Example {
   readonly margins?: readonly number[];
   /** [branches]: equal numbers tie, for objectives that ask. */
   readonly ranks?: readonly number[];
+  /** [branches]: log of an unnormalised target probability, for objectives that ask. NaN: none is known. */
+  readonly targetLogScores?: readonly number[];
+  /** [branches]: 1 on a completion that the policy did not draw, for objectives that ask. */
+  readonly external?: readonly number[];
   /** The prompt with completions of other prompts, for objectives that ask: scored without gradient, never trained on. */
   readonly mismatched?: TokenTree;
   /** [branches]: path positions where the completions begin, where tokens of the prompt before them are scored too. */
@@ -123,7 +127,9 @@ export function gridOf(trees: readonly TokenTree[]): Grid {
 
 /** What rows bring along. */
 export function perRowOf(kind: RowKind, examples: readonly Example[]): Partial<RowTable> {
-  const given = (name: 'labels' | 'rewards' | 'densityRatios' | 'margins' | 'ranks') =>
+  const given = (
+    name: 'labels' | 'rewards' | 'densityRatios' | 'margins' | 'ranks' | 'targetLogScores' | 'external',
+  ) =>
     examples.every((example) => example[name]?.length === example.tree.branches.length)
       ? examples.flatMap((example) => [...example[name]!])
       : undefined;
@@ -132,12 +138,16 @@ export function perRowOf(kind: RowKind, examples: readonly Example[]): Partial<R
   const densityRatios = given('densityRatios');
   const margins = given('margins');
   const ranks = given('ranks');
+  const targetLogScores = given('targetLogScores');
+  const external = given('external');
   return {
     ...(labels && { labels: Uint8Array.from(labels) }),
     ...(rewards && { rewards: Float64Array.from(rewards) }),
     ...(densityRatios && { densityRatios: Float64Array.from(densityRatios) }),
     ...(margins && { margins: Float64Array.from(margins) }),
     ...(ranks && { ranks: Int32Array.from(ranks) }),
+    ...(targetLogScores && { targetLogScores: Float64Array.from(targetLogScores) }),
+    ...(external && { external: Uint8Array.from(external) }),
     ...(kind === 'groups' && {
       groups: Int32Array.from(examples.flatMap(({ tree }, group) => tree.branches.map(() => group))),
     }),

@@ -79,6 +79,8 @@ export interface Verdict {
   readonly calibration?: Change;
   /** Mean reward of completions of held-out prompts, and of what is only watched. */
   readonly reward?: Change;
+  /** Deviation of that reward over those completions; before the first step the reference's, where it is the start. */
+  readonly rewardDeviation?: Change;
   readonly watched?: Readonly<Record<string, Change>>;
   /** Nats a held-out completion: KL(policy ‖ reference), KL(reference ‖ policy). */
   readonly klExact?: Change;

@@ -38,13 +38,15 @@ export function lessonsOf(whole: Lessons, rows: Int32Array, rewards: Float64Arra
   const judged = rows.every((row) => Number.isFinite(rewards[row]));
   return {
     examples: chosen.map(([prompt, { branches, rows: own }]) => {
-      const { id, tree } = whole.examples[prompt]!;
+      const { id, tree, targetLogScores, external } = whole.examples[prompt]!;
       const paths = pathsOf(tree);
       const entire = branches.length === paths.length && branches.every((branch, at) => branch === at);
       return {
         id,
         tree: entire ? tree : treeOf(branches.map((branch) => paths[branch]!)),
         ...(judged && { rewards: own.map((row) => rewards[row]!) }),
+        ...(targetLogScores && { targetLogScores: branches.map((branch) => targetLogScores[branch]!) }),
+        ...(external && { external: branches.map((branch) => external[branch]!) }),
       };
     }),
     old: pickAll(whole.old),
@@ -55,7 +57,7 @@ export function lessonsOf(whole: Lessons, rows: Int32Array, rewards: Float64Arra
 }
 
 /** Some of the lessons as an objective takes them. */
-export function lessonPart(task: Task, lessons: Lessons, indices: readonly number[]): Part {
+export function lessonPart(task: Pick<Task, 'objective'>, lessons: Lessons, indices: readonly number[]): Part {
   const part = partOf(task.objective.rows, lessons, indices);
   const packed = (table: readonly (readonly Float64Array[])[]) =>
     pack(

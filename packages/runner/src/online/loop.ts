@@ -21,6 +21,7 @@ import { learn } from './lessons.js';
 import { aimOf } from './penalties.js';
 import { logsOf, type PlannedOnline, planOnline, stopsOf } from './plan.js';
 import { prepareStep } from './prepare.js';
+import type { OnlinePrompt } from './rollouts.js';
 import type { OnlineResult, OnlineRun } from './run.js';
 import { stopwatch } from './stopwatch.js';
 import { withBaseline } from './targets.js';

@@ -25,6 +25,29 @@ export const onlineOptions = shared.omit({ sampleTokens: true, evaluateEvery: tr
     .enum(takes)
     .optional()
     .describe('Which completions of a group are learnt from. Without it what the objective is on: all, best, pairs.'),
+  targetBeta: z
+    .number()
+    .positive()
+    .default(0.1)
+    .describe('Of objectives with a target, f-dpg: it is the reference times e to the reward over this.'),
+  dynamicSampling: z
+    .int()
+    .min(0)
+    .default(0)
+    .describe('Groups whose rewards are all equal are given up for other prompts, at most so many times a step: DAPO.'),
+  topK: count().optional().describe('Completions are drawn from the k likeliest tokens; ratios and scores stay whole.'),
+  topP: z
+    .number()
+    .gt(0)
+    .max(1)
+    .optional()
+    .describe('Completions are drawn from the likeliest tokens that hold this share.'),
+  minP: z
+    .number()
+    .min(0)
+    .max(1)
+    .optional()
+    .describe('Completions are drawn from tokens at least this share as likely as the likeliest.'),
   penalty: z.enum(penaltyNames).default('none').describe('The divergence from the reference that is held down.'),
   penaltyIn: z
     .enum(['reward', 'loss', 'both'])

@@ -16,7 +16,13 @@ const completions = {
   rewards: Float64Array.of(3, 1),
   ended: Uint8Array.of(1, 0),
 };
-const plain = { penalty: 'kl', penaltyIn: 'reward', klEstimator: 'k1', occupancyClip: 10 } as const;
+const plain = {
+  penalty: 'kl',
+  penaltyIn: 'reward',
+  klEstimator: 'k1',
+  penaltyParameter: 0.5,
+  occupancyClip: 10,
+} as const;
 
 describe('penalties in the reward', () => {
   test('KL on each token, the reward on the last', () => {
@@ -59,8 +65,8 @@ test('an advantage a row, on each of its tokens', () => {
 test('what is learnt from: all, the best, or best and worst', () => {
   const rewards = Float64Array.of(1, 3, 2, 5, 5, 5);
   const groups = Int32Array.of(0, 0, 0, 1, 1, 1);
-  expect([...taken('best', rewards, groups)]).toEqual([1, 3]);
-  expect([...taken('pairs', rewards, groups)]).toEqual([1, 0]);
+  expect([...taken('best', rewards, { groups })]).toEqual([1, 3]);
+  expect([...taken('pairs', rewards, { groups })]).toEqual([1, 0]);
   expect(['grpo', 'dpo', 'sft', 'superhf'].map((name) => usualTake(getObjective(name), {}))).toEqual([
     'all',
     'pairs',
