@@ -10,7 +10,15 @@ export class UsageError extends Error {
 }
 
 /** By name, since an error that crossed a thread keeps its name but not always its class. */
-const userErrors = new Set(['UsageError', 'KelpieError', 'ObjectiveError', 'DataError', 'OnnxError', 'RewardError']);
+const userErrors = new Set([
+  'UsageError',
+  'KelpieError',
+  'ObjectiveError',
+  'DataError',
+  'OnnxError',
+  'RewardError',
+  'ReportError',
+]);
 
 /** Errors of these codes carry a user's kind of name, but nothing on the command line would mend them. */
 const internalCodes = new Set(['worker-gone', 'disposed', 'pullback-spent']);

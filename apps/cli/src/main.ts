@@ -6,6 +6,7 @@ import { addConfig } from './commands/config.js';
 import { addData } from './commands/data.js';
 import { addGenerate } from './commands/generate.js';
 import { addObjectives } from './commands/objectives.js';
+import { addReport } from './commands/report.js';
 import { addScore } from './commands/score.js';
 import { addTrain, objectiveInFile, withObjective } from './commands/train.js';
 import { quoted } from './config/entry.js';
@@ -83,6 +84,7 @@ Examples:
   kelpie train --config run.yaml --set training.epochs=2 --dry-run
   kelpie generate --model tuned/model --prompt "My review:"
   kelpie score --model tuned/model --reference base --data heldout.jsonl
+  kelpie report tuned
 
 ${'`kelpie COMMAND --help` tells more; `kelpie train OBJECTIVE --help` has the options of one objective.'}`,
     ) as unknown as Command;
@@ -90,6 +92,7 @@ ${'`kelpie COMMAND --help` tells more; `kelpie train OBJECTIVE --help` has the o
   addTrain(program, context, custom);
   addGenerate(program, context);
   addScore(program, context);
+  addReport(program, context);
   addObjectives(program, context);
   addCertify(program, context);
   addConfig(program, context);

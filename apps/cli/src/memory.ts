@@ -31,6 +31,8 @@ export interface MemoryOptions {
   readonly trainedParameters: number;
   /** Whether what is trained is also kept as it was. */
   readonly copiesReference: boolean;
+  /** What is held besides: a decoder's cache, a critic. Default: nothing. */
+  readonly others?: Memory['parts'];
   readonly training: BatchShape;
   /** Tokens scored at once at most: in training, in evaluations, by the reference. */
   readonly scored: number;
@@ -148,7 +150,7 @@ const times = {
 
 /** What a run takes at its peak, within a quarter. */
 export function memoryOf(options: MemoryOptions): Memory {
-  const { shape, parameters, trainedParameters, copiesReference, training, scored } = options;
+  const { shape, parameters, trainedParameters, copiesReference, others = [], training, scored } = options;
   const { hidden, intermediate, wide, layers, heads, kvHeads, headDim, vocabulary } = shape;
   const trained = FLOAT * trainedParameters;
   // Of a token in a layer: queries, keys, values, their mixture, both outputs, and what the MLP makes.
@@ -162,6 +164,7 @@ export function memoryOf(options: MemoryOptions): Memory {
     { label: 'kept activations', bytes: times.kept * FLOAT * layers * inLayer * training.slots },
     { label: 'attention', bytes: times.attention * FLOAT * layers * heads * training.squares },
     { label: 'logits', bytes: times.logits * FLOAT * Math.min(LOGITS_AT_ONCE, vocabulary * scored) },
+    ...others,
   ];
   return { parts, bytes: parts.reduce((sum, { bytes }) => sum + bytes, 0) };
 }

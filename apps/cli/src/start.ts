@@ -5,13 +5,13 @@ import type { LoraOptions, OpenOptions } from '@kelpie/policy';
 import { judgesSequences, requireResumable, requireUnlocked } from '@kelpie/runner';
 import { calledOf } from './config/entry.js';
 import type { Resolved } from './config/resolve.js';
-import type { RunConfig } from './config/schema.js';
+import type { RunConfig, StartConfig } from './config/schema.js';
 import { UsageError } from './exit.js';
 import { requireFolder } from './model.js';
 
 /** The rank of an adapter that is asked for without one, and its alpha. */
 export const presetRank = 16;
-export const alphaOf = ({ alpha, rank = presetRank }: RunConfig['lora']): number => alpha ?? 2 * rank;
+export const alphaOf = ({ alpha, rank = presetRank }: StartConfig['lora']): number => alpha ?? 2 * rank;
 
 /** Checks what can be checked before anything is opened. */
 export function requireRun(
@@ -19,18 +19,17 @@ export function requireRun(
   { resume }: { readonly resume: boolean },
 ): { readonly data: readonly string[]; readonly out: string } {
   const { files } = config.data;
-  const out = config.output.folder;
-  const called = calledOf(origins);
-  requireStart(config, called);
+  requireStart(config, calledOf(origins));
   if (files === undefined) throw new UsageError('which rows? Name a file or more with `--data`');
-  if (out === undefined) throw new UsageError('where to? Name a folder for the run and its model with `--out`');
-  requireOut(out, called('output.folder', '--out'), resume);
-  return { data: [files].flat(), out };
+  return { data: [files].flat(), out: requireOut({ config, origins }, resume) };
 }
 
 type Called = ReturnType<typeof calledOf>;
 
-function requireStart({ model: { path, init, adapter }, lora, output: { merge } }: RunConfig, called: Called): void {
+export function requireStart(
+  { model: { path, init, adapter }, lora, output: { merge } }: StartConfig,
+  called: Called,
+): void {
   const refuse = (key: string, flag: string, message: string) => {
     throw new UsageError(`${called(key, flag)}: ${message}`);
   };
@@ -52,6 +51,7 @@ function requireStart({ model: { path, init, adapter }, lora, output: { merge } 
   const only = [
     lora.alpha !== undefined && (['lora.alpha', '--lora-alpha'] as const),
     lora.rslora && (['lora.rslora', '--lora-rslora'] as const),
+    lora.dora && (['lora.dora', '--dora'] as const),
     lora.targets !== undefined && (['lora.targets', '--lora-targets'] as const),
   ].find((given) => given !== false);
   if (!fresh && only !== undefined)
@@ -62,7 +62,7 @@ function requireStart({ model: { path, init, adapter }, lora, output: { merge } 
 }
 
 /** A config on its own is taken for a slip of the flag. */
-export function requireWeights(model: string, called: string): void {
+function requireWeights(model: string, called: string): void {
   requireFolder(model, called);
   const files = readdirSync(model);
   if (!files.includes('config.json') || files.some((file) => /\.(safetensors|bin)/.test(file))) return;
@@ -72,8 +72,15 @@ export function requireWeights(model: string, called: string): void {
   );
 }
 
-/** Nothing that is there is overwritten. */
-export function requireOut(out: string, called: string, resume: boolean): void {
+/** The folder of a run. Nothing that is there is overwritten. */
+export function requireOut({ config, origins }: Resolved<StartConfig>, resume: boolean): string {
+  const { folder } = config.output;
+  if (folder === undefined) throw new UsageError('where to? Name a folder for the run and its model with `--out`');
+  requireFree(folder, calledOf(origins)('output.folder', '--out'), resume);
+  return folder;
+}
+
+function requireFree(out: string, called: string, resume: boolean): void {
   if (!existsSync(out)) return;
   if (!statSync(out).isDirectory()) throw new UsageError(`${called}: \`${out}\` is a file: name a folder`);
   requireUnlocked(out);
@@ -91,15 +98,22 @@ export function requireOut(out: string, called: string, resume: boolean): void {
 }
 
 /** Where the tokenizer is: its own folder, the model's, or that of the config to start from. */
-export function tokenizerFolder({ model: { tokenizer, path, init } }: RunConfig): string {
+export function tokenizerFolder({ model: { tokenizer, path, init } }: StartConfig): string {
   return tokenizer ?? path ?? dirname(init!);
 }
 
 export function openOptions(objective: Objective, config: RunConfig): OpenOptions {
-  const { model, lora } = config;
-  const { seed } = config.training;
+  return {
+    ...startOptions(config),
+    ...(judgesSequences(objective.needs) && { scalarHead: 'alone' as const, scalarHeadSeed: config.training.seed }),
+    keepReference: keepsReference(objective, config),
+  };
+}
+
+/** What is trained, from where. */
+export function startOptions({ model, lora, training: { seed } }: StartConfig): OpenOptions {
   const { path, init, adapter, threads } = model;
-  const { rank, rslora, targets } = lora;
+  const { rank, rslora, dora, targets } = lora;
   const names = [targets ?? 'all-linear'].flat().flatMap((name) => name.split(','));
   const fresh: LoraOptions | undefined =
     rank === undefined
@@ -108,6 +122,7 @@ export function openOptions(objective: Objective, config: RunConfig): OpenOption
           rank,
           alpha: alphaOf(lora),
           rslora,
+          dora,
           targetModules: names.length === 1 && names[0] === 'all-linear' ? 'all-linear' : names,
           seed,
         };
@@ -116,8 +131,6 @@ export function openOptions(objective: Objective, config: RunConfig): OpenOption
     ...(fresh && { lora: fresh }),
     ...(adapter !== undefined && { adapter }),
     ...(threads !== undefined && { threads }),
-    ...(judgesSequences(objective.needs) && { scalarHead: 'alone' as const, scalarHeadSeed: seed }),
-    keepReference: keepsReference(objective, config),
   };
 }
 

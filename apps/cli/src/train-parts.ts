@@ -4,7 +4,7 @@ import type { Policy, Tokenizer } from '@kelpie/policy';
 import { type Example, holdOut, judgesSequences, type TrainOptions } from '@kelpie/runner';
 import { calledOf } from './config/entry.js';
 import type { Resolved } from './config/resolve.js';
-import type { RunConfig } from './config/schema.js';
+import type { RunConfig, StartConfig } from './config/schema.js';
 import { judgedRows } from './judged-rows.js';
 import { threadWarnings } from './model.js';
 import { grouped, type Terminal } from './print.js';
@@ -17,14 +17,14 @@ export function loopOptions({ training: { selfCheck: _, ...training }, data }: R
   return { ...training, heldout: data.heldout === undefined ? data.heldoutFraction : 0 };
 }
 
-export function objectiveOptions({ objective: { name: _, ...options } }: RunConfig): Record<string, unknown> {
+export function objectiveOptions({ objective: { name: _, ...options } }: StartConfig): Record<string, unknown> {
   return options;
 }
 
 export function introduce(
   objective: Objective,
   { info }: Pick<Policy, 'info'>,
-  config: RunConfig,
+  config: StartConfig,
   terminal: Terminal,
 ): void {
   const { color } = terminal;

@@ -1,6 +1,6 @@
 import type { Objective } from '@kelpie/objectives';
 import type { PolicyInfo } from '@kelpie/policy';
-import type { RunConfig } from './config/schema.js';
+import type { StartConfig } from './config/schema.js';
 import { figure } from './print.js';
 
 interface Usual {
@@ -16,7 +16,7 @@ const SMALL = 2e7;
  * Learning rates of AdamW that published runs stay within, by what is trained. Preferences move a trained model by
  * little: 5e-7 to 5e-6 for billions of parameters (Tunstall et al. 2023, arXiv:2310.16944), up to 5e-4 for a million.
  */
-function usualRate(objective: Objective, { model, lora }: RunConfig, { parameters }: PolicyInfo): Usual {
+function usualRate(objective: Objective, { model, lora }: StartConfig, { parameters }: PolicyInfo): Usual {
   const small = parameters < SMALL;
   if (model.init !== undefined) return { when: 'weights that start at random', from: 1e-4, to: 1e-2 };
   if (lora.rank !== undefined || model.adapter !== undefined) return { when: 'an adapter', from: 1e-6, to: 2e-3 };
@@ -26,7 +26,7 @@ function usualRate(objective: Objective, { model, lora }: RunConfig, { parameter
 }
 
 /** Values that may be meant, but rarely are. */
-export function unusual(objective: Objective, config: RunConfig, info: PolicyInfo): string[] {
+export function unusual(objective: Objective, config: StartConfig, info: PolicyInfo): string[] {
   const { learningRate } = config.training;
   const { when, from, to } = usualRate(objective, config, info);
   const warnings: string[] = [];

@@ -55,6 +55,11 @@ export function verdictText(
     { title: 'before', align: 'right' as const },
     { title: 'after', align: 'right' as const },
   ];
+  const watched = Object.entries(verdict.watched ?? {}).map(([name, { before, after }]) => [
+    `held-out ${name}`,
+    figure(before),
+    figure(after),
+  ]);
   const samples = verdict.samples.map(({ prompt, before, after }) => {
     const line = (label: string, text: string) =>
       `  ${color.dim(label.padEnd(8))}${wrap(text.trim(), width - 10, ' '.repeat(10))}`;
@@ -64,5 +69,20 @@ export function verdictText(
       line('after', after),
     ].join('\n');
   });
-  return [...(rows.length > 0 ? [table(columns, rows, { width, color })] : []), ...samples].join('\n\n');
+  const all = [...rows, ...watched];
+  return [
+    ...rewardLine(verdict, terminal),
+    ...(all.length > 0 ? [table(columns, all, { width, color })] : []),
+    ...samples,
+  ].join('\n\n');
+}
+
+/** What was gained in units of how much rewards vary before training, and what it cost. */
+function rewardLine({ reward, rewardDeviation, klExact }: Verdict, { color }: Terminal): string[] {
+  if (reward === undefined) return [];
+  const unit = rewardDeviation?.before ?? 0;
+  const gain = unit > 0 ? ` (${signed((reward.after - reward.before) / unit, 1)} reference sd)` : '';
+  const cost = klExact === undefined ? '' : ` at KL ${figure(klExact.after)} nats`;
+  const text = `reward ${figure(reward.before)} -> ${figure(reward.after)}${gain}${cost}`;
+  return [color.bold(text)];
 }

@@ -6,7 +6,7 @@ import { weightedSum } from './combine/weighted.js';
 import { RewardError, show } from './error.js';
 import { asReward } from './function.js';
 import type { Reward } from './reward.js';
-import { defineSource } from './source.js';
+import { defineSource, type Source } from './source.js';
 import * as sources from './sources/index.js';
 import { calibrated, type ReferenceRewards } from './transforms/calibrated.js';
 import { clipped } from './transforms/clipped.js';
@@ -19,6 +19,8 @@ export type RewardConfig = { readonly type: string } & Readonly<Record<string, u
 export interface OpenOptions {
   /** Evaluates a user's file for `{ type: 'function', file }`, and gives what it exports as a reward. */
   readonly load?: (file: string) => Promise<unknown>;
+  /** Further sources, by their names. */
+  readonly sources?: readonly Source[];
 }
 
 /** Opens the reward at a place of the config: `of`, `terms.0.reward`. */
@@ -160,16 +162,16 @@ export const rewardTypes: readonly RewardType[] = [
 ];
 
 /** Opens what a config describes. Errors say where in the config. If a part cannot be opened, none stays open. */
-export async function openReward(given: unknown, { load }: OpenOptions = {}): Promise<Reward> {
+export async function openReward(given: unknown, { load, sources: others = [] }: OpenOptions = {}): Promise<Reward> {
   const opened: Reward[] = [];
   const kept = (reward: Reward): Reward => {
     opened.push(reward);
     return reward;
   };
   const openAt = async (part: unknown, place: string): Promise<Reward> => {
-    const { type, ...options } = typed(part, place);
+    const { type, ...options } = typed(part, place, others);
     const nested: Nested = (inner, path) => openAt(inner, place === '' ? path : `${place}.${path}`);
-    const source = [...Object.values(sources), functionSource(load)].find(({ name }) => name === type);
+    const source = [...Object.values(sources), functionSource(load), ...others].find(({ name }) => name === type);
     try {
       if (source !== undefined) return kept(await source.open(options as never));
       const made = combinations[type]!;
@@ -190,9 +192,9 @@ export async function openReward(given: unknown, { load }: OpenOptions = {}): Pr
   }
 }
 
-function typed(part: unknown, place: string): RewardConfig {
+function typed(part: unknown, place: string, others: readonly Source[]): RewardConfig {
   const type = (part as Partial<RewardConfig> | undefined)?.type;
-  const known = rewardTypes.map(({ name }) => name);
+  const known = [...rewardTypes, ...others].map(({ name }) => name);
   if (typeof type === 'string' && known.includes(type)) return part as RewardConfig;
   const near =
     typeof type === 'string' ? `nearest: ${nearestNames(type, known).join(', ')}` : `one of ${known.join(', ')}`;

@@ -149,9 +149,11 @@ interface DerivedValues {
 export function derived({ name, members, parts = [], combine, ...rest }: DerivedDefinition): Reward {
   const names = distinct(name, [...members.flatMap((member) => member.parts), ...parts, name]);
   const abstains = rest.abstains ?? members.some((member) => member.abstains);
+  const hashes = members.flatMap(({ hash }) => hash ?? []);
   return {
     name,
     abstains,
+    ...(hashes.length > 0 && { hash: hashes.join() }),
     parts: names,
     dispose: async () => void (await Promise.all(members.map((member) => member.dispose()))),
     async judge(rows, { signal, state = {} } = {}) {

@@ -11,32 +11,26 @@ import {
   trainOffline,
   trainOptions,
 } from '@kelpie/runner';
-import { clashes, flagLayer, setLayer } from '../config/flags.js';
-import type { Layer, ReadConfig } from '../config/read.js';
+import { clashes, setLayer } from '../config/flags.js';
+import type { ReadConfig } from '../config/read.js';
 import { objectiveNamed, type Resolved, requireObjective, resolveConfig } from '../config/resolve.js';
-import type { RunConfig } from '../config/schema.js';
+import type { StartConfig } from '../config/schema.js';
 import type { Context } from '../context.js';
 import { type CustomObjective, calledName, isObjectiveFile, loadObjective, sourceOf } from '../custom-objective.js';
 import { dryRun } from '../dry-run.js';
 import { exitCodes } from '../exit.js';
-import { countFlag, flagsOf, numberFlag, unset } from '../flags.js';
-import { threadsFlag, tokenizerAt, tokenizerFlag } from '../model.js';
+import { flagsOf } from '../flags.js';
+import { tokenizerAt } from '../model.js';
 import { offlineObjectives } from '../offline-objectives.js';
 import { addOnline } from '../online/train.js';
 import { type Io, shellQuote } from '../print.js';
 import { labelled, Progress } from '../progress.js';
+import { factsOf, reportRun } from '../report-page.js';
 import { rowFlags } from '../rows.js';
+import { type CallFlags, configFlags, layersOf, loraFlags, selfCheckFlag, startFlags } from '../run-flags.js';
 import { openOptions, requireRun, tokenizerFolder } from '../start.js';
 import { introduce, type Loaded, loopOptions, objectiveOptions, readable, readRows } from '../train-parts.js';
 import { verdictText } from '../verdict.js';
-
-/** What is said of this one call, and stands in no config. */
-interface CallFlags {
-  readonly config?: readonly string[];
-  readonly set?: readonly string[];
-  readonly dryRun?: boolean;
-  readonly resume?: boolean;
-}
 
 /** With the objective of a file, if that is what is to be trained. */
 export function addTrain(program: Command, context: Context, custom?: CustomObjective): void {
@@ -100,7 +94,9 @@ function attachedTo(name: string, argument: string): string[] {
 
 function trainWith(objective: Objective, context: Context): Command {
   const own = objective.describeOptions().map(({ name }) => name);
-  const clash = Object.fromEntries(own.filter(clashes).map((name) => [name, `${objective.name}-${name}`]));
+  const clash = Object.fromEntries(
+    own.filter((name) => clashes(name, objective)).map((name) => [name, `${objective.name}-${name}`]),
+  );
   const ownFlags = flagsOf(objective.options, { group: `Options of ${objective.name}:`, rename: clash });
   const runFlags = flagsOf(trainOptions, { group: 'Training:', rename: { heldout: 'heldout-fraction' } });
   const command = new Command(calledName(objective))
@@ -118,25 +114,12 @@ function trainWith(objective: Objective, context: Context): Command {
     ...startFlags(),
     ...loraFlags(),
     ...runFlags.flags,
-    new Option('--no-self-check', 'turns off: a few identities are checked before the first step').helpGroup(
-      'Training:',
-    ),
+    selfCheckFlag(),
   ];
   for (const option of all) command.addOption(option);
   command.action(async (parsed) => {
     const call = parsed as unknown as CallFlags;
-    const given = command.options.flatMap((option) => {
-      const attribute = option.attributeName();
-      const value = (parsed as Record<string, unknown>)[attribute];
-      const isGiven = (command as Command).getOptionValueSource(attribute) === 'cli';
-      return isGiven ? [{ attribute, flag: option.long!, value }] : [];
-    });
-    const layers: Layer[] = [
-      ...(call.config ?? []).flatMap((file) => context.readConfig(file)),
-      flagLayer(given, objective),
-      setLayer(call.set ?? []),
-    ];
-    const resolved = resolveConfig(objective, layers);
+    const resolved = resolveConfig(objective, layersOf(command as unknown as Command, objective, context));
     const source = sourceOf(objective);
     const resume = call.resume === true;
     if (call.dryRun)
@@ -172,37 +155,6 @@ function fileFlags({ rows }: Objective): Option[] {
     new Option('-d, --data <file...>', `${kind}; .jsonl or .json, also .gz`),
     new Option('--heldout <file...>', 'rows to evaluate on, in place of a share of the data'),
   ].map((option) => option.helpGroup('Data:'));
-}
-
-function configFlags(): Option[] {
-  return [
-    new Option('-c, --config <file...>', 'values from YAML; later files win, and what is said here wins over all'),
-    new Option('--set <key=value...>', 'a value by its place in the config: training.learningRate=1e-5'),
-    new Option('--dry-run', 'shows config, tokens, memory and two rows, and stops'),
-  ].map((option) => option.helpGroup('Config:'));
-}
-
-function startFlags(): Option[] {
-  return [
-    new Option('-m, --model <folder>', 'a Hugging Face model folder to start from').conflicts('init'),
-    new Option('--init <config.json>', 'or the config of a model to start from random weights'),
-    new Option('-o, --out <folder>', 'where the run and its model go'),
-    new Option('--resume', 'goes on from the newest checkpoint in --out'),
-    tokenizerFlag(),
-    threadsFlag(),
-  ].map((option) => option.helpGroup('Model:'));
-}
-
-function loraFlags(): Option[] {
-  const alpha = numberFlag('--lora-alpha <n>', 'scales the adapter by alpha / rank', { exclusiveMinimum: 0 });
-  return [
-    countFlag('--lora [rank]', 'trains a low-rank adapter instead of the weights, of rank 16 if not told').preset('16'),
-    unset(alpha, 'twice the rank'),
-    new Option('--lora-rslora', 'scales it by alpha / sqrt(rank)'),
-    unset(new Option('--lora-targets <names>', 'layers that get one: q_proj,v_proj'), 'all-linear, all but the head'),
-    new Option('--adapter <folder>', 'a PEFT folder to go on training').conflicts('lora'),
-    new Option('--merge', 'saves the whole model with the adapter merged in, not a PEFT folder'),
-  ].map((option) => option.helpGroup('LoRA:'));
 }
 
 async function train(
@@ -260,6 +212,7 @@ async function train(
     const prompt = judges ? undefined : firstPrompt(heldout[0] ?? examples[0]);
     conclude(result, { config, saved: join(out, 'model'), prompt }, context);
   }
+  await reportRun({ out, step: result.step, facts: factsOf(config, data) }, context);
 }
 
 export function sayHowToGoOn(
@@ -274,7 +227,7 @@ export function sayHowToGoOn(
 }
 
 interface Ending {
-  readonly config: RunConfig;
+  readonly config: StartConfig;
   readonly saved: string;
   /** To try the model on, if it writes. */
   readonly prompt: string | undefined;
@@ -292,7 +245,7 @@ function conclude({ verdict }: OfflineResult, { config, saved, prompt }: Ending,
 export const command = (argv: readonly string[], { env }: Io): string =>
   `${env.npm_command === undefined ? '' : 'npx '}kelpie ${argv.map(shellQuote).join(' ')}`;
 
-function tryIt(saved: string, { model, lora, output }: RunConfig, prompt: string): string[] {
+export function tryIt(saved: string, { model, lora, output }: StartConfig, prompt: string): string[] {
   const peft = (lora.rank !== undefined || model.adapter !== undefined) && !output.merge;
   return [
     'generate',

@@ -1,9 +1,11 @@
 import type { Objective } from '@kelpie/objectives';
-import { trainOptions } from '@kelpie/runner';
+import { onlineOptions, trainOptions } from '@kelpie/runner';
 import { parse } from 'yaml';
 import { UsageError } from '../exit.js';
+import { isOnline } from '../online/objectives.js';
 import type { Entry, Origin } from './entry.js';
 import type { Layer } from './read.js';
+import { isLoopOption } from './schema.js';
 
 /** Flags whose names are not those of their keys, and the places of those keys. */
 const places: Readonly<Record<string, readonly [section: string, key: string]>> = {
@@ -16,6 +18,7 @@ const places: Readonly<Record<string, readonly [section: string, key: string]>> 
   loraAlpha: ['lora', 'alpha'],
   loraRslora: ['lora', 'rslora'],
   loraTargets: ['lora', 'targets'],
+  dora: ['lora', 'dora'],
   data: ['data', 'files'],
   heldout: ['data', 'heldout'],
   heldoutFraction: ['data', 'heldoutFraction'],
@@ -32,12 +35,27 @@ const places: Readonly<Record<string, readonly [section: string, key: string]>> 
   merge: ['output', 'merge'],
 };
 
+/** The same where completions are drawn. */
+const onlinePlaces: typeof places = {
+  ...places,
+  prompts: ['online', 'prompts'],
+  heldoutPrompts: ['online', 'heldoutPrompts'],
+  heldoutFraction: ['online', 'heldoutFraction'],
+  promptField: ['online', 'promptField'],
+  reward: ['online', 'rewards'],
+  watch: ['online', 'watch'],
+  critic: ['online', 'critic'],
+};
+
+const placesOf = (objective: Objective) => (isOnline(objective) ? onlinePlaces : places);
+const loopOf = (objective: Objective) => (isOnline(objective) ? onlineOptions : trainOptions).shape;
+
 /** Flags that are about this one call, and no keys of a config. */
 const calls = new Set(['config', 'set', 'dryRun', 'resume', 'debug', 'help']);
 
 /** Whether an option of an objective has the name of a flag that is there anyway: its own flag is then another. */
-export function clashes(option: string): boolean {
-  return option in trainOptions.shape || Object.hasOwn(places, option) || calls.has(option);
+export function clashes(option: string, objective: Objective): boolean {
+  return option in loopOf(objective) || Object.hasOwn(placesOf(objective), option) || calls.has(option);
 }
 
 /** Where the value of a flag belongs. `undefined`: it is none of the config's. */
@@ -45,10 +63,15 @@ export function placeOf(attribute: string, objective: Objective): readonly [sect
   if (calls.has(attribute)) return undefined;
   const prefix = `${objective.name}-`.replace(/-(.)?/g, (_, letter?: string) => letter?.toUpperCase() ?? '');
   const own = objective.describeOptions().find(({ name }) => {
-    return clashes(name) ? attribute === `${prefix}${name[0]!.toUpperCase()}${name.slice(1)}` : attribute === name;
+    return clashes(name, objective)
+      ? attribute === `${prefix}${name[0]!.toUpperCase()}${name.slice(1)}`
+      : attribute === name;
   });
   if (own !== undefined) return ['objective', own.name];
-  return places[attribute] ?? (attribute in trainOptions.shape ? ['training', attribute] : undefined);
+  const place = placesOf(objective)[attribute];
+  if (place !== undefined) return place;
+  if (!(attribute in loopOf(objective))) return undefined;
+  return [isLoopOption(attribute) ? 'training' : 'online', attribute];
 }
 
 /** What the command line says, each value with the flag that says it. */

@@ -4,14 +4,13 @@ import { z } from 'zod';
 import { calledName, isCalled, isObjectiveFile } from '../custom-objective.js';
 import { UsageError } from '../exit.js';
 import { expected, type Property } from '../flags.js';
-import { offlineObjectives } from '../offline-objectives.js';
 import { type ConfigProblem, type Entry, type Origin, originText, pathText, quoted } from './entry.js';
 import { type Layer, listOf } from './read.js';
-import { configSchema, keysOf, type RunConfig, sectionPaths } from './schema.js';
+import { configSchema, keysOf, type OnlineConfig, type RunConfig, sectionPaths, trainable } from './schema.js';
 
 /** A checked config, and where each of its values comes from. */
-export interface Resolved {
-  readonly config: RunConfig;
+export interface Resolved<Config = RunConfig> {
+  readonly config: Config;
   readonly origins: ReadonlyMap<string, Origin>;
 }
 
@@ -19,6 +18,7 @@ export interface Resolved {
 const alternatives = [
   ['model.path', 'model.init'],
   ['data.heldout', 'data.heldoutFraction'],
+  ['online.heldoutPrompts', 'online.heldoutFraction'],
 ] as const;
 
 /** The objective that layers name, the later ones first. */
@@ -29,7 +29,7 @@ export function objectiveNamed(layers: readonly Layer[]): Entry | undefined {
 /** The objective of a run that names it in its config, the last of which is `by`. */
 export function requireObjective(layers: readonly Layer[], by: string | undefined): string {
   const entry = objectiveNamed(layers);
-  const names = offlineObjectives().map(({ name }) => name);
+  const names = trainable().map(({ name }) => name);
   if (entry === undefined) {
     const example = names.includes('dpo') ? 'dpo' : names[0]!;
     const none = by === undefined ? `name one behind \`train\`` : `\`${by}\` names none`;
@@ -47,7 +47,10 @@ export function requireObjective(layers: readonly Layer[], by: string | undefine
 }
 
 /** Layers, the weakest first, as one config with every default filled in. Throws a `UsageError` that lists all faults. */
-export function resolveConfig(objective: Objective, layers: readonly Layer[]): Resolved {
+export function resolveConfig<Config extends RunConfig | OnlineConfig = RunConfig>(
+  objective: Objective,
+  layers: readonly Layer[],
+): Resolved<Config> {
   const problems = layers.flat().flatMap((entry) => unknownKey(entry, objective));
   const merged = new Map<string, Entry>();
   for (const layer of layers) {
@@ -65,7 +68,7 @@ export function resolveConfig(objective: Objective, layers: readonly Layer[]): R
   const parsed = schema.safeParse(nested([...merged.values()]));
   if (!parsed.success)
     throw new UsageError(listOf(inOrder(parsed.error.issues.map((issue) => invalid(issue, merged, schema)))));
-  const config = parsed.data as RunConfig;
+  const config = parsed.data as unknown as Config;
   return { config, origins: originsOf(config, merged, objective) };
 }
 
@@ -101,6 +104,8 @@ function unknownKey({ path, origin }: Entry, objective: Objective): ConfigProble
   const told = pathText(path);
   const problem = (message: string) => [{ origin, message: `\`${told}\`: ${message}` }];
   if (own === undefined) {
+    const others = trainable().filter((other) => keysOf(other).has(section));
+    if (others.length > 0) return problem(`the objective \`${objective.name}\` does not use it, ${only(others)}`);
     const inside = samePlaces(section, keys);
     return problem(
       `unknown key; nearest: ${quoted(inside.length > 0 ? inside : nearestNames(section, [...keys.keys(), 'extends']))}`,
@@ -113,12 +118,16 @@ function unknownKey({ path, origin }: Entry, objective: Objective): ConfigProble
       : problem(`\`${section}.${key}\` has no keys below it`);
   }
   const nearest = near(key, section, keys);
-  const users = offlineObjectives().filter((other) => keysOf(other).get(section)?.includes(key));
-  if (users.length > 0) {
-    const of = quoted(users.map(({ name }) => name));
-    return problem(`the objective \`${objective.name}\` does not use it, only ${of}${nearest}`);
-  }
+  const users = trainable().filter((other) => keysOf(other).get(section)?.includes(key));
+  if (users.length > 0) return problem(`the objective \`${objective.name}\` does not use it, ${only(users)}${nearest}`);
   return problem(`unknown key${nearest}`);
+}
+
+const shownUsers = 12;
+
+function only(users: readonly Objective[]): string {
+  const more = users.length > shownUsers ? ` and ${users.length - shownUsers} more` : '';
+  return `only ${quoted(users.slice(0, shownUsers).map(({ name }) => name))}${more}`;
 }
 
 /** What others call our keys. */
@@ -139,13 +148,27 @@ const otherNames: Readonly<Record<string, string>> = {
   r: 'lora.rank',
   loraalpha: 'lora.alpha',
   targetmodules: 'lora.targets',
+  usedora: 'lora.dora',
+  numgenerations: 'online.completions',
+  groupsize: 'online.completions',
+  maxcompletionlength: 'online.maxNewTokens',
+  responselength: 'online.maxNewTokens',
+  numppoepochs: 'online.rolloutEpochs',
+  numiterations: 'online.rolloutEpochs',
+  numminibatches: 'online.miniBatches',
+  klcoef: 'online.penaltyCoef',
+  rewardfuncs: 'online.rewards',
+  reward: 'online.rewards',
+  lam: 'online.gaeLambda',
 };
 
 const plain = (name: string) => name.toLowerCase().replaceAll(/[-_]/g, '');
 
 /** Where a key of another spelling, section or library is to be written. */
 function samePlaces(key: string, keys: ReadonlyMap<string, readonly string[]>): string[] {
-  const other = Object.hasOwn(otherNames, plain(key)) ? otherNames[plain(key)]! : undefined;
+  const named = Object.hasOwn(otherNames, plain(key)) ? otherNames[plain(key)]! : undefined;
+  const [section = ''] = named?.split('.') ?? [];
+  const other = keys.has(section) ? named : undefined;
   const spelt = [...keys].flatMap(([name, held]) =>
     held.flatMap((own) => (plain(own) === plain(key) ? [`${name}.${own}`] : [])),
   );
@@ -228,13 +251,19 @@ function numberText(value: number): string {
   return Number.isFinite(value) ? String(value) : value > 0 ? '.inf' : '-.inf';
 }
 
-function originsOf(config: RunConfig, merged: ReadonlyMap<string, Entry>, objective: Objective): Map<string, Origin> {
+function originsOf(
+  config: RunConfig | OnlineConfig,
+  merged: ReadonlyMap<string, Entry>,
+  objective: Objective,
+): Map<string, Origin> {
   const origins = new Map<string, Origin>();
   for (const [section, keys] of keysOf(objective)) {
     for (const key of keys) {
       const path = `${section}.${key}`;
-      const value = (config as unknown as Record<string, Record<string, unknown>>)[section]?.[key];
-      const other = path === 'data.heldoutFraction' ? config.data.heldout : undefined;
+      const values = (config as unknown as Record<string, Record<string, unknown>>)[section];
+      // Rows of their own leave no share to hold out.
+      const other = key === 'heldoutFraction' ? (values?.heldout ?? values?.heldoutPrompts) : undefined;
+      const value = values?.[key];
       if (value === undefined || other !== undefined) continue;
       const below = [...merged.keys()].find((other) => other.startsWith(`${path}.`));
       origins.set(path, merged.get(path)?.origin ?? merged.get(below ?? '')?.origin ?? { kind: 'default' });

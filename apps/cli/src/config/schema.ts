@@ -1,14 +1,22 @@
 import { formats, truncations } from '@kelpie/data';
 import type { Objective } from '@kelpie/objectives';
-import { trainOptions } from '@kelpie/runner';
+import { type OnlineOptions, onlineOptions, type TrainOptions, trainOptions } from '@kelpie/runner';
 import { z } from 'zod';
 import { calledName } from '../custom-objective.js';
 import { offlineObjectives } from '../offline-objectives.js';
+import { isOnline, onlineObjectives } from '../online/objectives.js';
+import { rewardTypes } from '../online/reward-types.js';
 
 const text = () => z.string().min(1);
 const texts = () => z.union([text(), z.array(text()).min(1)], { error: 'expected text or a list of texts' });
 
 const { heldout: heldoutFraction, ...loopShape } = trainOptions.shape;
+
+/** Options of an online run that the loop over rows has as well stand with the loop, the others with the rollouts. */
+export const isLoopOption = (name: string): boolean => name in trainOptions.shape;
+
+const shapeOf = (wanted: (name: string) => boolean): z.ZodRawShape =>
+  Object.fromEntries(Object.entries(onlineOptions.shape).filter(([name]) => wanted(name)));
 
 const model = z
   .strictObject({
@@ -25,6 +33,7 @@ const lora = z
     rank: z.int().min(1).optional().describe('Trains a low-rank adapter of this rank instead of the weights.'),
     alpha: z.number().positive().optional().describe('Scales it by alpha / rank. Default: twice the rank.'),
     rslora: z.boolean().default(false).describe('Scales it by alpha / sqrt(rank).'),
+    dora: z.boolean().default(false).describe('Trains the magnitudes of its rows apart from their directions.'),
     targets: texts()
       .optional()
       .describe('Layers that get one, by the end of their names: `[q_proj, v_proj]`. Default: all-linear.'),
@@ -70,12 +79,35 @@ const data = z
   })
   .describe('Rows, and how they are read.');
 
-const training = z
+const selfCheck = z.boolean().default(true).describe('A few identities are checked before the first step.');
+
+const training = z.strictObject({ ...loopShape, selfCheck }).describe('The loop and its optimizer.');
+
+const onlineTraining = z.strictObject({ ...shapeOf(isLoopOption), selfCheck }).describe('The loop and its optimizer.');
+
+const rewardText =
+  'expected a reward as a flag names it, `length:target=20`, or keys with its `type`; or a list of them';
+const reward = z.union([text(), z.looseObject({ type: z.enum(rewardTypes() as [string, ...string[]]) })]);
+const rewards = () => z.union([reward, z.array(reward).min(1)], { error: rewardText });
+
+const online = z
   .strictObject({
-    ...loopShape,
-    selfCheck: z.boolean().default(true).describe('A few identities are checked before the first step.'),
+    prompts: texts().optional().describe('Rows with a prompt: .jsonl, .ndjson or .json, each also with .gz.'),
+    heldoutPrompts: texts().optional().describe('Prompts to evaluate on, in place of a share of the prompts.'),
+    heldoutFraction,
+    promptField: text().default('prompt').describe('The field that holds the prompt.'),
+    rewards: rewards()
+      .optional()
+      .describe(
+        'What is optimised: one reward, or a list of which the weighted sum is taken. `{ type, weight, ... }`.',
+      ),
+    critic: text()
+      .optional()
+      .describe('A value function apart: the folder of a reward model, or of a base to begin at 0.'),
+    watch: rewards().optional().describe('Rewards that are measured and logged, not optimised.'),
+    ...shapeOf((name) => !isLoopOption(name)),
   })
-  .describe('The loop and its optimizer.');
+  .describe('Rollouts: prompts, rewards, and what is made of them. Objectives on fresh completions.');
 
 const output = z
   .strictObject({
@@ -84,11 +116,17 @@ const output = z
   })
   .describe('What is written.');
 
-const sections = {
-  model: model.prefault({}),
-  lora: lora.prefault({}),
+const start = { model: model.prefault({}), lora: lora.prefault({}) };
+const offlineSections = {
+  ...start,
   data: data.prefault({}),
   training: training.prefault({}),
+  output: output.prefault({}),
+};
+const onlineSections = {
+  ...start,
+  online: online.prefault({}),
+  training: onlineTraining.prefault({}),
   output: output.prefault({}),
 };
 
@@ -97,8 +135,11 @@ const optionsOf = (objective: Objective) =>
 
 /** A run with one objective: what its keys are, of which type, within which limits, and their defaults. */
 export function configSchema(objective: Objective) {
+  const sections = isOnline(objective) ? onlineSections : offlineSections;
   return z.strictObject({ objective: optionsOf(objective), ...sections });
 }
+
+export const trainable = (): Objective[] => [...offlineObjectives(), ...onlineObjectives()];
 
 /** One of a user's own; what its options are, only its file knows. */
 const inFile = z
@@ -112,18 +153,34 @@ const inFile = z
 
 /** Of any objective, as a file holds it. */
 function fileSchema() {
-  const [first, ...rest] = offlineObjectives().map(optionsOf);
+  const [first, ...rest] = trainable().map(optionsOf);
   return z.strictObject({
     extends: texts().optional().describe('Files whose keys hold where this one says nothing; seen from this one.'),
     objective: z
       .union([z.discriminatedUnion('name', [first!, ...rest]), inFile])
       .describe('What is optimised, and its options.'),
-    ...sections,
+    ...offlineSections,
+    online: onlineSections.online,
   });
 }
 
-export type RunConfig = Omit<z.output<ReturnType<typeof configSchema>>, 'objective'> & {
+interface Chosen {
   readonly objective: { readonly name: string } & Readonly<Record<string, unknown>>;
+}
+
+const offlineSchema = z.strictObject(offlineSections);
+const onlineSchema = z.strictObject(onlineSections);
+
+/** Of an objective on rows of files. */
+export type RunConfig = z.output<typeof offlineSchema> & Chosen;
+/** Of an objective on fresh completions. */
+export type OnlineConfig = Omit<z.output<typeof onlineSchema>, 'online' | 'training'> & {
+  readonly online: z.output<typeof online> & Omit<OnlineOptions, keyof TrainOptions>;
+  readonly training: Pick<OnlineOptions, keyof OnlineOptions & keyof TrainOptions> & { readonly selfCheck: boolean };
+} & Chosen;
+/** What both have. */
+export type StartConfig = Pick<RunConfig, 'objective' | 'model' | 'lora' | 'output'> & {
+  readonly training: Pick<RunConfig['training'], 'learningRate' | 'seed'>;
 };
 
 /** For editors. Nothing is required: what a file leaves out may stand in another one, or on the command line. */
@@ -153,10 +210,12 @@ const onlyFor: Readonly<Record<string, readonly Kind[]>> = {
 
 /** The keys of each section, as an objective uses them. */
 export function keysOf(objective: Objective): ReadonlyMap<string, readonly string[]> {
-  const { shape } = configSchema(objective);
   const uses = (section: string, key: string) => section !== 'data' || (onlyFor[key]?.includes(objective.rows) ?? true);
+  const shapes = isOnline(objective)
+    ? { model, lora, online, training: onlineTraining, output }
+    : { model, lora, data, training, output };
   return new Map(
-    Object.entries({ objective: shape.objective, model, lora, data, training, output }).map(([section, schema]) => [
+    Object.entries({ objective: optionsOf(objective), ...shapes }).map(([section, schema]) => [
       section,
       Object.keys(schema.shape).filter((key) => uses(section, key)),
     ]),
@@ -164,4 +223,8 @@ export function keysOf(objective: Objective): ReadonlyMap<string, readonly strin
 }
 
 /** Places whose value is keys of their own; below `data.columns` any. */
-export const sectionPaths: ReadonlySet<string> = new Set([...Object.keys(sections), 'objective', 'data.columns']);
+export const sectionPaths: ReadonlySet<string> = new Set([
+  ...Object.keys({ ...offlineSections, ...onlineSections }),
+  'objective',
+  'data.columns',
+]);

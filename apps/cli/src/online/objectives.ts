@@ -1,9 +1,10 @@
 import { type Objective, objectives } from '@kelpie/objectives';
 
-/** Objectives that learn from fresh completions and the advantages of their rewards, and from nothing that those lack. */
+/** Objectives that learn from fresh completions and the advantages of their rewards. */
 export const onlineObjectives = (): Objective[] => Object.values(objectives).filter(isOnline);
 
-function isOnline({ rows, needs: { policy, perToken = [], perRow = [], batches = [] } }: Objective): boolean {
-  const onlyAdvantages = perToken.length === 1 && perToken[0] === 'advantages';
-  return rows === 'single' && onlyAdvantages && perRow.length + batches.length === 0 && !policy.includes('values');
+/** Per token it reads advantages, and of a critic returns and values; nothing that rollouts lack. */
+export function isOnline({ rows, needs: { perToken = [], perRow = [], batches = [] } }: Objective): boolean {
+  const others = perToken.filter((field) => field !== 'advantages' && field !== 'returns');
+  return rows === 'single' && perToken.includes('advantages') && others.length + perRow.length + batches.length === 0;
 }

@@ -42,7 +42,18 @@ writeFileSync(
 );
 
 const given = ['--model', base, '--prompts', at('prompts.jsonl'), '--threads', '1'];
-const short = ['--steps', '2', '--prompts-per-step', '2', '--completions', '3', '--max-new-tokens', '6'];
+const short = [
+  '--heldout-fraction',
+  '2',
+  '--steps',
+  '2',
+  '--prompts-per-step',
+  '2',
+  '--completions',
+  '3',
+  '--max-new-tokens',
+  '6',
+];
 
 describe('kelpie train on prompts', () => {
   it('tunes by rewards, watches another, and keeps every completion', async () => {
@@ -58,7 +69,7 @@ describe('kelpie train on prompts', () => {
       .map((line) => JSON.parse(line));
     expect(rows).toHaveLength(12);
     for (const { rewards: parts, reward, watched } of rows) {
-      expect(reward).toBeCloseTo(0.5 * parts.length + parts[at('mine.ts')], 12);
+      expect(reward).toBeCloseTo(0.5 * parts.length + parts.mine, 12);
       expect(watched.repetition).toBeTypeOf('number');
     }
     expect(existsSync(at('grpo', 'model', 'model.safetensors'))).toBe(true);
@@ -83,8 +94,96 @@ describe('kelpie train on prompts', () => {
       'two rewards are called `length`',
     );
     expect(await refused(...given, '--reward', 'length', '--prompt-field', 'text', ...out)).toContain('`text`');
-    const ppo = await kelpie('train', 'ppo', ...given, '--reward', 'length', ...out);
-    expect(ppo.err).toContain('there is no value function here');
+    expect(await refused(...given, '--reward', '{"type":"cliped"}', ...out)).toContain('nearest: clipped');
+    expect(await refused(...given, '--reward', 'length', '--lora', '2', '--adapter', base, ...out)).toContain(
+      'adapter',
+    );
     expect(existsSync(at('refused'))).toBe(false);
+  });
+
+  it('runs PPO with a critic beside and one apart, under a reward model', async () => {
+    const judge = fileURLToPath(new URL('../../../../datasets/film-reviews/reward', import.meta.url));
+    const trueScore = fileURLToPath(new URL('../../../../datasets/film-reviews/true-score.ts', import.meta.url));
+    const rewards = ['--reward', `reward-model:path=${judge},threads=1`, '--watch', trueScore];
+    const beside = await kelpie('train', 'ppo', ...given, ...rewards, ...short, '--out', at('beside'));
+    expect(beside.code, beside.err).toBe(0);
+    expect(beside.out).toMatch(/reward -?[\d.]+ -> -?[\d.]+ \([+-][\d.]+ reference sd\) at KL [\d.e-]+ nats/);
+    expect(beside.out).toContain('held-out true-score');
+    const { config } = JSON.parse(readFileSync(at('beside', 'run.json'), 'utf8'));
+    expect(config.rewards[0].madeOf.hash).toHaveLength(64);
+    const apart = await kelpie('train', 'ppo', ...given, ...rewards, ...short, '--critic', judge, '--out', at('apart'));
+    expect(apart.code, apart.err).toBe(0);
+    expect(existsSync(at('apart', 'critic', 'model.safetensors'))).toBe(true);
+    const metrics = JSON.parse(readFileSync(at('apart', 'metrics.jsonl'), 'utf8').trim().split('\n').at(-2)!);
+    expect(metrics).toHaveProperty('explained_variance');
+  });
+
+  it('trains an adapter, or one with magnitudes apart', async () => {
+    const how = ['--reward', 'length:target=4', ...short, '--lora', '2', '--dora'];
+    const { code, err } = await kelpie('train', 'grpo', ...given, ...how, '--out', at('lora'));
+    expect(code, err).toBe(0);
+    expect(JSON.parse(readFileSync(at('lora', 'model', 'adapter_config.json'), 'utf8'))).toMatchObject({
+      r: 2,
+      use_dora: true,
+    });
+  });
+});
+
+describe('a config of an online run', () => {
+  const yaml = (text: string) => {
+    writeFileSync(at('run.yaml'), text);
+    return ['train', '--config', at('run.yaml')];
+  };
+  const head = `
+objective: { name: grpo, beta: 0.01 }
+model: { path: ${base}, threads: 1 }
+online:
+  prompts: ${at('prompts.jsonl')}
+  rewards:
+    - ${at('mine.ts')}
+    - { type: clipped, high: 0, weight: 2, of: { type: length, target: 3 } }
+  watch: repetition
+  steps: 3
+`;
+
+  it('says the same as flags, and what is said there wins', async () => {
+    const argv = [
+      ...yaml(`${head}training: { learningRate: 1e-4 }\noutput: { folder: ${at('config')} }\n`),
+      '--dry-run',
+    ];
+    const { code, out, err } = await kelpie(...argv, '--completions', '2', '--set', 'online.promptsPerStep=2');
+    expect(code, err).toBe(0);
+    expect(out).toContain('3 steps of 4 completions');
+    expect(out).toMatch(/about \d+ MB at the peak/);
+    const line = (key: string) => out.split('\n').find((text) => text.trim().startsWith(`${key}:`));
+    expect(line('beta')).toMatch(/beta: 0.01 +# .*run.yaml:2:/);
+    expect(line('completions')).toMatch(/completions: 2 +# --completions/);
+    expect(line('promptsPerStep')).toMatch(/promptsPerStep: 2 +# --set/);
+    expect(line('learningRate')).toMatch(/# .*run.yaml:/);
+    expect(line('seed')).toMatch(/# default/);
+    expect(line('advantage')).toMatch(/group-std +# usual for grpo/);
+    expect(out).toMatch(/prompt +\d+ tokens +<bos> ·?Review/);
+    expect(existsSync(at('config'))).toBe(false);
+  });
+
+  it('is refused with the place and the nearest key', async () => {
+    const refusal = async (text: string) => {
+      const { code, err } = await kelpie(...yaml(text));
+      expect(code).toBe(2);
+      return err.replaceAll(root, 'ROOT');
+    };
+    expect(await refusal('objective: { name: grpo }\nonline: { completion: 3 }\n')).toContain(
+      'run.yaml:2:11: `online.completion`: unknown key; nearest: `online.completions`',
+    );
+    expect(await refusal('objective: { name: grpo }\ntraining: { batchSize: 3 }\n')).toContain(
+      '`training.batchSize`: the objective `grpo` does not use it, only `',
+    );
+    expect(await refusal('objective: { name: dpo }\nonline: { steps: 3 }\n')).toContain(
+      '`online.steps`: the objective `dpo` does not use it, only `',
+    );
+    expect(await refusal('objective: { name: grpo }\nonline: { rewards: { typ: length } }\n')).toContain(
+      '`online.rewards`: expected a reward as a flag names it',
+    );
+    expect(await refusal('objective: { name: grpoo }\n')).toContain('nearest: `grpo`');
   });
 });
