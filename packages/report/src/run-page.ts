@@ -20,7 +20,7 @@ export async function runPage(folder: string, options: PageOptions = {}): Promis
     `<header><h1>${escaped(title)}</h1>`,
     ...run.notes.map((note) => `<p class="note">${escaped(note)}</p>`),
     ...alarms(run),
-    factsHtml({ ...factsOf(run), ...options.facts }),
+    factsHtml({ ...options.facts, ...factsOf(run) }),
     '</header>',
     verdictHtml(run),
     `<h2>Figures</h2><div class="figures">${main.map(figureHtml).join('\n')}</div>`,
@@ -59,7 +59,7 @@ function factsOf({ metrics, timing, finished, early, model, versions, config, ro
   const planned = Number(options?.steps ?? Number.NaN);
   const end = early === undefined ? '' : `, ended by its budget of ${early}`;
   return {
-    ...(model && { model: modelText(model) }),
+    ...(model && { model: modelText(model, config?.model) }),
     steps: `${done.toLocaleString('en-US')}${planned > done ? ` of ${planned.toLocaleString('en-US')}` : ''}${finished ? end : ', not finished'}`,
     ...(timing.length > 0 && { time: durationText(seconds) }),
     ...(Array.isArray(config?.rewards) && { rewards: config.rewards.map(rewardText).join(' + ') }),
@@ -75,10 +75,14 @@ function factsOf({ metrics, timing, finished, early, model, versions, config, ro
   };
 }
 
-function modelText({ modelType, parameters, trainedParameters }: Readonly<Record<string, unknown>>): string {
+function modelText(
+  { modelType, parameters, trainedParameters }: Readonly<Record<string, unknown>>,
+  hash: unknown,
+): string {
+  const start = typeof hash === 'string' ? `; started from ${hash.slice(0, 12)}` : '';
   const trained =
     trainedParameters === parameters ? '' : `, ${Number(trainedParameters).toLocaleString('en-US')} trained`;
-  return `${modelType}, ${Number(parameters).toLocaleString('en-US')} parameters${trained}`;
+  return `${modelType}, ${Number(parameters).toLocaleString('en-US')} parameters${trained}${start}`;
 }
 
 function rewardText(reward: unknown): string {

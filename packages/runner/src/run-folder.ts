@@ -9,7 +9,7 @@ import { type Lock, lock, lockName } from './lock.js';
 const early = ['metrics.jsonl', 'timing.jsonl', 'rollouts.jsonl', 'reference', 'engine'];
 
 /** What a run has in its folder before its first checkpoint. */
-const own = new Set([...early, 'checkpoints', lockName]);
+const own = new Set([...early, 'checkpoints', 'report.html', lockName]);
 
 export interface RunFolder {
   giveBack(): void;

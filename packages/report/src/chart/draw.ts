@@ -1,7 +1,7 @@
 import { area, curveLinear, line } from 'd3-shape';
 import { escaped, numberText } from '../text.js';
 import { type Figure, isDrawn, type Mark, type Panel, type Point, type Series } from './figure.js';
-import { legendOf } from './legend.js';
+import { legendOf, shortened } from './legend.js';
 import { type Scale, scaleFor } from './scale.js';
 
 const RIGHT = 14;
@@ -53,7 +53,7 @@ export function drawFigure(figure: Figure, options: DrawOptions = {}): Drawn {
     top += tall + BETWEEN;
   });
   const bottom = top - BETWEEN;
-  parts.push(xAxis(horizontal, bottom, x.label), markTexts(marks, horizontal, { top: first, bottom, width }));
+  parts.push(xAxis(horizontal, bottom, x.label), markTexts(marks, { top: first, width: width - 8 }));
   parts.push(`<line class="cursor" y1="${first}" y2="${bottom}" x1="0" x2="0"/>`);
   const height = bottom + AXIS;
   const follows =
@@ -75,17 +75,22 @@ function tallness(panels: number, wide: boolean): number {
   return wide ? 104 : 84;
 }
 
-function xValues({ panels }: Figure): number[] {
-  return panels.flatMap(({ series }) =>
+function xValues({ panels, x: { include = [] } }: Figure): number[] {
+  const values = panels.flatMap(({ series }) =>
     series.flatMap(({ points }) => points.filter(isDrawn).flatMap(({ x, lowX = x, highX = x }) => [x, lowX, highX])),
   );
+  return [...values, ...include];
 }
 
-function yScale({ series, scale }: Panel, tall: number): Scale {
+function yScale({ series, scale, include = [] }: Panel, tall: number): Scale {
   const values = series.flatMap(({ points }) =>
     points.filter(isDrawn).flatMap(({ y, low = y, high = y }) => [y, low, high]),
   );
-  return scaleFor(values, { range: [tall, 0], count: tall > 150 ? 5 : 3, ...(scale && { kind: scale }) });
+  return scaleFor([...values, ...include], {
+    range: [tall, 0],
+    count: tall > 150 ? 5 : 3,
+    ...(scale && { kind: scale }),
+  });
 }
 
 interface Place {
@@ -177,17 +182,11 @@ function xAxis(x: Scale, bottom: number, label: string): string {
   return [...ticks, name].join('');
 }
 
-/** What each kind of mark says, once, where it is first. */
-function markTexts(
-  marks: readonly Mark[],
-  x: Scale,
-  { top, width }: { top: number; bottom: number; width: number },
-): string {
+/** What marks say, each once; it stands above the first panel. */
+function markTexts(marks: readonly Mark[], { top, width }: { readonly top: number; readonly width: number }): string {
   if (marks.length === 0) return '';
-  const start = Math.min(...marks.map(({ from }) => x.at(from)));
   const text = `⚠ ${[...new Set(marks.map((mark) => mark.text))].join('; ')}`;
-  const anchor = start > width / 2 ? 'end' : 'start';
-  return `<text class="mark-text" x="${round(Math.min(Math.max(start, 4), width - 4))}" y="${top - 5}" text-anchor="${anchor}">${escaped(text)}</text>`;
+  return `<text class="mark-text" x="4" y="${top - 5}">${escaped(shortened(text, width))}</text>`;
 }
 
 /** The figure in words, for those who do not see it. */

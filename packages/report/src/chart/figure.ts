@@ -36,6 +36,8 @@ export interface Panel {
   readonly label: string;
   readonly series: readonly Series[];
   readonly scale?: ScaleKind;
+  /** Values that the axis takes in besides, so that figures can be compared. */
+  readonly include?: readonly number[];
   /** `false` where the panel above says how series are drawn. */
   readonly legend?: false;
 }
@@ -57,7 +59,12 @@ export interface Figure {
   /** In ids and names of files. */
   readonly name: string;
   readonly title: string;
-  readonly x: { readonly label: string; readonly scale?: ScaleKind; readonly counts?: boolean };
+  readonly x: {
+    readonly label: string;
+    readonly scale?: ScaleKind;
+    readonly counts?: boolean;
+    readonly include?: readonly number[];
+  };
   readonly panels: readonly Panel[];
   readonly marks?: readonly Mark[];
   /** What the reader has to know to read it. */

@@ -21,7 +21,7 @@ export function legendOf(
     return { svg: '', height: 4 };
   let [x, row] = [left, 0];
   const items = told.map((series) => {
-    const name = shortened(series.legend || series.name, (width - SWATCH) / CHARACTER);
+    const name = shortened(series.legend || series.name, width - SWATCH);
     const room = SWATCH + CHARACTER * name.length;
     if (x > left && x + room > left + width) [x, row] = [left, row + 1];
     const item = `<g transform="translate(${Math.round(x)} ${row * ROW})">${swatch(series)}<text x="${SWATCH}" y="10">${escaped(name)}</text></g>`;
@@ -38,6 +38,8 @@ function swatch({ draw, color, dashed = false, faint = false }: Series): string 
   return stroke + dot;
 }
 
-function shortened(text: string, most: number): string {
-  return text.length <= most ? text : `${text.slice(0, Math.floor(most) - 1)}…`;
+/** As much of a text as a width has room for. */
+export function shortened(text: string, width: number): string {
+  const most = Math.floor(width / CHARACTER);
+  return text.length <= most ? text : `${text.slice(0, most - 1)}…`;
 }
