@@ -35,17 +35,17 @@ export function lessonsOf(whole: Lessons, rows: Int32Array, rewards: Float64Arra
     chosen.map(([prompt, { branches }]) => branches.map((branch) => table[prompt]![branch]!));
   const pickAll = (table: ReferenceTable): ReferenceTable =>
     Object.fromEntries(Object.entries(table).map(([name, values]) => [name, pick(values!)]));
-  const judged = rows.every((row) => Number.isFinite(rewards[row]));
   return {
     examples: chosen.map(([prompt, { branches, rows: own }]) => {
-      const { id, tree, targetLogScores, external } = whole.examples[prompt]!;
+      const { id, tree, targetLogScores, external, ranks } = whole.examples[prompt]!;
       const paths = pathsOf(tree);
       const entire = branches.length === paths.length && branches.every((branch, at) => branch === at);
       return {
         id,
         tree: entire ? tree : treeOf(branches.map((branch) => paths[branch]!)),
-        ...(judged && { rewards: own.map((row) => rewards[row]!) }),
+        rewards: own.map((row) => rewards[row]!),
         ...(targetLogScores && { targetLogScores: branches.map((branch) => targetLogScores[branch]!) }),
+        ...(ranks && { ranks: branches.map((branch) => ranks[branch]!) }),
         ...(external && { external: branches.map((branch) => external[branch]!) }),
       };
     }),

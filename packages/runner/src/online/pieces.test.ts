@@ -4,6 +4,8 @@ import { advantagesOf } from './advantages.js';
 import { controllerOf } from './controllers.js';
 import { divergenceMetrics } from './metrics.js';
 import { shape } from './penalties.js';
+import { ranksOf } from './ranks.js';
+import { tokenMeanOf } from './slopes.js';
 import { taken, usualTake } from './take.js';
 
 const grid = { rows: 2, tokens: 2, completionMask: Uint8Array.of(1, 1, 1, 0) };
@@ -73,6 +75,32 @@ test('what is learnt from: all, the best, or best and worst', () => {
     'best',
     'best',
   ]);
+});
+
+test('places in a group by reward: ties share one, what nobody judged has none', () => {
+  const rewards = Float64Array.of(1, 3, Number.NaN, 3, 5, 4);
+  expect([...ranksOf(rewards, Int32Array.of(0, 0, 0, 0, 1, 1))]).toEqual([2, 0, -1, 0, 0, 1]);
+});
+
+test('how an objective averages what its tokens have earned', () => {
+  const mean = (name: string, options = {}) => tokenMeanOf(getObjective(name), options);
+  expect(mean('dapo')).toEqual({ aggregation: 'tokens', scale: 1 });
+  expect(mean('grpo')).toEqual({ aggregation: 'rows', scale: 1 });
+  expect(mean('grpo', { aggregation: 'tokens' })).toEqual({ aggregation: 'tokens', scale: 1 });
+  expect(mean('gspo')).toEqual({ aggregation: 'rows', scale: 1 });
+  expect(mean('rloo')).toEqual({ aggregation: 'sums', scale: 1 });
+  expect(mean('dr-grpo', { tokenBudget: 8 })).toEqual({ aggregation: 'sums', scale: 1 / 8 });
+  expect(mean('ppo', { valueCoef: 0.5 })).toEqual({ aggregation: 'tokens', scale: 1 });
+  expect(mean('sft')).toEqual({ aggregation: 'tokens', scale: 1 });
+});
+
+test('a measured divergence is taken off on its tokens and off the whole', () => {
+  const both = { ...plain, penalty: 'exact-js', penaltyIn: 'both' } as const;
+  const measured = Float64Array.of(0.25, 0.5, 1, 0);
+  const { rewards, tokenRewards, penalties } = shape({ ...completions, measured }, 2, both);
+  expect([...penalties]).toEqual([1.5, 2]);
+  expect([...rewards]).toEqual([1.5, -1]);
+  expect([...tokenRewards]).toEqual([-0.5, 3 - 1, 1 - 2, 0]);
 });
 
 test('weights of the penalty behind a step of KL 12', () => {

@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { isDivergence, type Objective } from '@kelpie/objectives';
+import { isDivergence, type Objective, type RowField } from '@kelpie/objectives';
 import { KelpieError, type PolicyInfo, type ScoreName } from '@kelpie/policy';
 import { z } from 'zod';
 import { canonical, hashOf } from '../files.js';
@@ -12,7 +12,6 @@ import { requireRewards } from './rewards.js';
 import type { OnlinePrompt } from './rollouts.js';
 import type { OnlineRun } from './run.js';
 import { onPairs, type Take, usualTake } from './take.js';
-import { isTargeted } from './targets.js';
 import { requireDrawable } from './truncation.js';
 
 /** What of a run is known before it begins. */
@@ -20,8 +19,8 @@ export interface PlannedOnline {
   readonly options: OnlineOptions;
   readonly advantage: AdvantageName;
   readonly take: Take;
-  /** Whether rows are given the log-probability of a target. */
-  readonly targeted: boolean;
+  /** What of a row the objective reads. */
+  readonly perRow: readonly RowField[];
   /** Whether advantages are whitened. */
   readonly whiten: boolean;
   readonly critic: CriticPlace;
@@ -63,7 +62,7 @@ export function planOnline(run: OnlineRun): PlannedOnline {
     options,
     advantage,
     take,
-    targeted: isTargeted(objective, objectiveOptions),
+    perRow: objective.needsOf(objectiveOptions).perRow ?? [],
     whiten,
     critic: place,
     objectiveOptions,
@@ -158,7 +157,9 @@ function requireGroups({ name, rows }: Objective, take: Take, { completions }: O
   const paired = onPairs(take);
   if (rows === 'pairs' && !paired) refuse(`the objective \`${name}\` is on pairs: take \`pairs\``, 'take');
   if (rows !== 'pairs' && paired) refuse(`the objective \`${name}\` is not on pairs`, 'take');
-  if (rows === 'unpaired' || rows === 'groups') refuse(`the objective \`${name}\` is on rows \`${rows}\``, 'objective');
+  if (rows === 'groups' && take !== 'all') refuse(`the objective \`${name}\` is on whole groups: take \`all\``, 'take');
+  if (rows === 'groups' && completions < 2) refuse('a group is at least two completions of a prompt', 'completions');
+  if (rows === 'unpaired') refuse(`the objective \`${name}\` is on rows \`${rows}\``, 'objective');
   if (paired && completions < 2) refuse('a pair takes two completions of a prompt', 'completions');
   if (take === 'against-reference' && completions % 2 === 1) {
     refuse(
@@ -174,7 +175,13 @@ function requireKnown(
   objectiveOptions: Readonly<Record<string, unknown>>,
   { valued, take }: { readonly valued: boolean; readonly take: Take },
 ): void {
-  const brought = ['rewards', 'targetLogScores', ...(take === 'against-reference' ? ['external'] : [])];
+  const brought = [
+    'rewards',
+    'groups',
+    'ranks',
+    'targetLogScores',
+    ...(take === 'against-reference' ? ['external'] : []),
+  ];
   const { batches = [], perRow = [], perToken = [] } = needsOf(objectiveOptions);
   const [absent] = [
     ...perToken.filter((field) => field !== 'advantages' && !(valued && field === 'returns')),

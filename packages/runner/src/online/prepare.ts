@@ -9,6 +9,7 @@ import { completionMetrics, divergenceMetrics, objectiveMetrics, rewardMetrics, 
 import { duelMetrics, ownRows } from './opponents.js';
 import { shape } from './penalties.js';
 import type { PlannedOnline } from './plan.js';
+import { ranksOf } from './ranks.js';
 import { taken } from './take.js';
 import { targetLogScores } from './targets.js';
 import { rewardRows } from './texts.js';
@@ -31,7 +32,7 @@ export function prepareStep(
     advantage,
     whiten,
     take,
-    targeted,
+    perRow: read,
     step,
     coef,
   }: PlannedOnline & { readonly step: number; readonly coef: number },
@@ -45,10 +46,12 @@ export function prepareStep(
   const { values } = scores;
   const judgement = { ...rollouts, ...shaped, parts: judged.terms, weights: judged.weights, ...(values && { values }) };
   const { advantages, returns } = advantagesOf(advantage, judgement, { ...options, whiten });
-  const targets = targeted ? targetLogScores(rollouts, scores, shaped.rewards, options.targetBeta) : undefined;
   const whole = {
     examples: withRowNumbers(rollouts.examples, {
-      ...(targets && { targetLogScores: targets }),
+      ...(read.includes('targetLogScores') && {
+        targetLogScores: targetLogScores(rollouts, scores, shaped.rewards, options.targetBeta),
+      }),
+      ...(read.includes('ranks') && { ranks: ranksOf(shaped.rewards, rollouts.groups) }),
       ...(rollouts.external && { external: rollouts.external }),
     }),
     old,
@@ -106,7 +109,7 @@ export function prepareStep(
 /** The examples with numbers of their rows told to their branches. */
 function withRowNumbers(
   examples: readonly Example[],
-  numbers: { readonly targetLogScores?: Float64Array; readonly external?: Uint8Array },
+  numbers: { readonly targetLogScores?: Float64Array; readonly ranks?: Int32Array; readonly external?: Uint8Array },
 ): readonly Example[] {
   let row = 0;
   return examples.map((example) => {
