@@ -1,0 +1,18 @@
+import * as rewardHacking from './reward-hacking/main.js';
+
+interface Study {
+  readonly usage: string;
+  readonly run: (args: readonly string[]) => Promise<void>;
+}
+
+const studies: Readonly<Record<string, Study>> = { 'reward-hacking': rewardHacking };
+
+const [name = '', ...args] = process.argv.slice(2);
+const study = Object.hasOwn(studies, name) ? studies[name] : undefined;
+if (study === undefined || args.includes('--help')) {
+  const known = Object.keys(studies).map((each) => `  npm run study -- ${each} --help`);
+  console.error(study?.usage ?? `usage: npm run study -- NAME [options]\n\n${known.join('\n')}`);
+  process.exitCode = study === undefined ? 2 : 0;
+} else {
+  await study.run(args);
+}

@@ -1,0 +1,120 @@
+import { existsSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
+import { openTokenizer, type Tokenizer } from '@kelpie/policy';
+import { inParallel } from '@kelpie/rewards';
+import { arms, openProxy } from './arms.js';
+import { type LabelRecord, trainLabels } from './labels.js';
+import { drawReference, type Reference, type Standing, standingOf } from './reference.js';
+import { nameOf, type Place, type RunRecord, runOnce } from './run.js';
+import { penalties, type RunSettings, type Settings } from './settings.js';
+import { base, gold } from './shipped.js';
+import { readJson, writeJson } from './store.js';
+
+/**
+ * Every run of a sweep, in the order of its stages, so that one which is ended early holds whole ones: the reward model from
+ * few labels; the other proxies without a penalty; with one. Seed by seed within each.
+ */
+export function placesOf({
+  arms: chosen,
+  seeds,
+  coefficients,
+}: Pick<Settings, 'arms' | 'seeds' | 'coefficients'>): Place[] {
+  const places = seeds.flatMap((seed) =>
+    chosen.flatMap((arm) =>
+      penalties
+        .filter((penalty) => penalty === 'none' || arms[arm].swept)
+        .flatMap((penalty) => coefficients[penalty].map((coefficient) => ({ arm, penalty, coefficient, seed }))),
+    ),
+  );
+  const stageOf = ({ arm, penalty }: Place): number => (arm === 'labels' ? 0 : penalty === 'none' ? 1 : 2);
+  return places.sort((a, b) => stageOf(a) - stageOf(b));
+}
+
+export interface Results {
+  readonly runs: readonly RunRecord[];
+  readonly labels: readonly LabelRecord[];
+  /** Runs of the sweep that are not there. */
+  readonly missing: readonly Place[];
+}
+
+/** Runs what its folder lacks, `parallel` at once, and gives all that is there. */
+export async function sweep(settings: Settings, tell: (line: string) => void): Promise<Results> {
+  const { out, run, parallel, threads, minutes, drawOnly } = settings;
+  const places = placesOf(settings);
+  const left = places.filter((place) => recordOf(out, place, run) === undefined);
+  if (!drawOnly && left.length > 0) {
+    tell(`${places.length} runs, ${places.length - left.length} of them there already`);
+    const tokenizer = await openTokenizer(base);
+    const reference = await referenceIn(out, { run, tokenizer, threads });
+    const standings = new Map<string, Promise<Standing>>();
+    const modelOf = (seed: number): string => join(out, 'reward-models', `seed-${seed}`);
+    const prepare = async ({ arm, seed }: Place): Promise<Standing> => {
+      const model = modelOf(seed);
+      if (arm === 'labels') await trainLabels(model, { seed, settings: run, tokenizer, threads });
+      const proxy = await openProxy(arm, { ...run, seed, gold, moments: reference.gold, model, threads });
+      try {
+        return await standingOf(reference, proxy, { planted: arm !== 'labels' });
+      } finally {
+        await proxy.dispose();
+      }
+    };
+    const started = performance.now();
+    let done = 0;
+    await inParallel(left, parallel, undefined, async (place) => {
+      if (performance.now() - started > 60_000 * minutes) return;
+      const key = `${place.arm} ${place.seed}`;
+      if (!standings.has(key)) standings.set(key, prepare(place));
+      const standing = await standings.get(key)!;
+      const scratch = join(out, 'work');
+      const model = modelOf(place.seed);
+      const given = { settings: run, tokenizer, reference, standing, scratch, model, threads };
+      const record = await runOnce(place, given);
+      writeJson(fileOf(out, place), record);
+      done++;
+      const last = record.evaluations.at(-1)!;
+      const numbers = `proxy ${last.proxy.toFixed(2)}, true ${last.gold.toFixed(2)}, KL ${last.kl.toFixed(1)}`;
+      const minutesLeft = ((performance.now() - started) / done / 60_000) * (left.length - done);
+      tell(
+        `${done}/${left.length}  ${nameOf(place)}: ${numbers}; ${record.seconds.toFixed(0)} s, ${minutesLeft.toFixed(0)} min left`,
+      );
+    });
+  }
+  const records = places.map((place) => ({ place, record: recordOf(out, place, run) }));
+  return {
+    runs: records.flatMap(({ record }) => record ?? []),
+    missing: records.flatMap(({ place, record }) => (record === undefined ? [place] : [])),
+    labels: labelsIn(out),
+  };
+}
+
+const fileOf = (out: string, place: Place): string => join(out, 'results', `${nameOf(place)}.json`);
+
+function recordOf(out: string, place: Place, settings: RunSettings): RunRecord | undefined {
+  const file = fileOf(out, place);
+  if (!existsSync(file)) return undefined;
+  const record = readJson<RunRecord>(file);
+  if (isDeepStrictEqual(record.settings, settings)) return record;
+  const keys = Object.keys(settings) as (keyof RunSettings)[];
+  const differing = keys.filter((key) => record.settings[key] !== settings[key]);
+  const told = differing.map((key) => `${key} ${record.settings[key]}, now ${settings[key]}`).join('; ');
+  throw new Error(`${file}: made with other settings (${told}): give the same ones, or take another --out`);
+}
+
+async function referenceIn(
+  out: string,
+  { run, tokenizer, threads }: { readonly run: RunSettings; readonly tokenizer: Tokenizer; readonly threads: number },
+): Promise<Reference> {
+  const file = join(out, 'reference.json');
+  if (existsSync(file)) return readJson<Reference>(file);
+  const reference = await drawReference(run, tokenizer, threads);
+  writeJson(file, reference);
+  return reference;
+}
+
+function labelsIn(out: string): LabelRecord[] {
+  const folder = join(out, 'reward-models');
+  if (!existsSync(folder)) return [];
+  const names = readdirSync(folder).filter((name) => /^seed-\d+$/.test(name));
+  return names.map((name) => readJson<LabelRecord>(join(folder, name, 'heldout.json'))).sort((a, b) => a.seed - b.seed);
+}
