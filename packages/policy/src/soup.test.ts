@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { Engine } from './engine.js';
 import { readSafetensors } from './files/safetensors.js';
 import { writeSafetensors } from './files/safetensors-write.js';
-import { soupParts } from './soup.js';
+import { referenceOf, soupParts } from './soup.js';
 import { treeOf } from './tree.js';
 
 const tiny = {
@@ -93,6 +93,21 @@ describe('a soup of models as the reference', () => {
       where: { folder: at('wide') },
     });
   });
+});
+
+test('a reference as a person writes it', () => {
+  expect(referenceOf(['base'])).toBe('base');
+  expect(referenceOf(['odd=name'])).toBe('odd=name');
+  expect(referenceOf(['one=0.7', 'runs/a=b/two=0.3'])).toEqual([
+    { model: 'one', weight: 0.7 },
+    { model: 'runs/a=b/two', weight: 0.3 },
+  ]);
+  expect(referenceOf(['one', 'two'])).toEqual([
+    { model: 'one', weight: 0.5 },
+    { model: 'two', weight: 0.5 },
+  ]);
+  expect(() => referenceOf(['one=0.7', 'two'])).toThrow('`two` has no weight');
+  expect(() => referenceOf(['one=0.7', 'two=0.7'])).toThrow('sum to 1.4');
 });
 
 test('a reference whose ids mean other tokens is refused', async () => {

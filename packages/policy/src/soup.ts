@@ -25,6 +25,28 @@ export function soupParts(reference: string | readonly SoupPart[]): readonly Sou
 }
 
 /**
+ * A reference from entries as a person writes them: a folder; or several folders with their weights behind, `one=0.7 two=0.3`;
+ * or without any, all alike.
+ */
+export function referenceOf(entries: readonly string[]): string | readonly SoupPart[] {
+  const parts = entries.map((entry) => {
+    const [, folder = '', number = ''] = /^(.*)=([^=]*)$/s.exec(entry) ?? [];
+    const weight = number.trim() === '' ? Number.NaN : Number(number);
+    return Number.isNaN(weight) ? { model: entry } : { model: folder, weight };
+  });
+  const [only] = parts;
+  if (parts.length === 1 && only!.weight === undefined) return only!.model;
+  const bare = parts.filter(({ weight }) => weight === undefined);
+  if (bare.length > 0 && bare.length < parts.length) {
+    throw new KelpieError(
+      `\`${bare[0]!.model}\` has no weight and others have: write \`${bare[0]!.model}=0.5\`, or leave all weights out`,
+      { code: 'soup' },
+    );
+  }
+  return soupParts(parts.map(({ model, weight = 1 / parts.length }) => ({ model, weight })));
+}
+
+/**
  * A weighted mean of the weights of several models, tensor by tensor: θ = Σ_m w_m θ_m, summed in float64. Wortsman et al.
  * 2022, arXiv:2203.05482; as the reference of an RLHF run, Chegini et al. 2024, arXiv:2411.01798 (SALSA).
  *
