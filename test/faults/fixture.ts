@@ -57,6 +57,11 @@ export function pairLines(count: number): string[] {
   return readFileSync(join(reviews, 'pairs.jsonl'), 'utf8').split('\n').slice(0, count);
 }
 
+/** Prompts of the film reviews, a row each. */
+export function promptLines(count: number): string[] {
+  return pairLines(count).map((line, i) => JSON.stringify({ id: `p${i}`, prompt: JSON.parse(line).prompt }));
+}
+
 export interface Ended {
   readonly code: number | null;
   readonly signal: NodeJS.Signals | null;
@@ -72,11 +77,14 @@ export interface Running {
 }
 
 /** The built command as a process of its own; `shell` runs before it, in the same process. */
-export function start(argv: readonly string[], { shell }: { readonly shell?: string } = {}): Running {
+export function start(
+  argv: readonly string[],
+  { shell, env: own }: { readonly shell?: string; readonly env?: Readonly<Record<string, string>> } = {},
+): Running {
   const command = [process.execPath, bin, ...argv];
   // As typed by hand: npm, which may run these tests, is not seen.
   const { npm_command: _, ...env } = process.env;
-  const options = { env: { ...env, NO_COLOR: '1' }, stdio: 'pipe' } as const;
+  const options = { env: { ...env, NO_COLOR: '1', ...own }, stdio: 'pipe' } as const;
   const child =
     shell === undefined
       ? spawn(command[0]!, command.slice(1), options)

@@ -10,6 +10,7 @@ import {
   type Handover,
   jsonl,
   memory,
+  type OnlineOptionsInput,
   type OnlineRun,
   type RolloutRecord,
   rollouts,
@@ -25,10 +26,10 @@ const STEPS = 3;
 const prompts = Array.from({ length: 6 }, (_, i) => ({ id: `prompt-${i}`, ids: [1 + i, 7, 20 + 3 * i] }));
 const stop = Array.from({ length: 60 }, (_, i) => 100 + i);
 const reward = rowReward(({ ids }) => Array.from(ids).filter((id) => id % 2 === 0).length, { name: 'even' });
-const options = {
+const options: OnlineOptionsInput = {
   ...{ steps: STEPS, promptsPerStep: 3, completions: 4, maxNewTokens: 6 },
-  ...{ learningRate: 1e-2, schedule: 'constant', saveEvery: 0 },
-} as const;
+  ...{ learningRate: 1e-2, schedule: 'constant' as const, saveEvery: 0 },
+};
 const patience = { retries: 6, backoffMs: 20, timeoutMs: 20_000 };
 
 let server: RolloutServer;
@@ -49,7 +50,7 @@ async function train(name: string, { engine: given = {}, ...run }: Given = {}) {
   server.asked.length = 0;
   await using policy = await Engine.open({ model: base, threads: 1, keepReference: true });
   const folder = join(outFolder, 'engine');
-  const engine = completionsServer({
+  await using engine = completionsServer({
     ...{ url: server.url, model: 'tiny', handover: 'sglang', folder, logprobs: 'raw', ...patience },
     ...given,
   });
@@ -63,13 +64,9 @@ async function train(name: string, { engine: given = {}, ...run }: Given = {}) {
     outFolder,
     stop,
   };
-  try {
-    await trainOnline({ ...training, engine, loggers, ...run });
-    const warnings = log.of('warning').map(({ message }) => message);
-    return { outFolder, warnings, files: filesOf(outFolder) };
-  } finally {
-    await engine.dispose();
-  }
+  await trainOnline({ ...training, engine, loggers, ...run });
+  const warnings = log.of('warning').map(({ message }) => message);
+  return { outFolder, warnings, files: filesOf(outFolder) };
 }
 
 const results = ['model/model.safetensors', 'rollouts.jsonl', 'metrics.jsonl', 'run.json'];

@@ -45,6 +45,9 @@ const onlinePlaces: typeof places = {
   reward: ['online', 'rewards'],
   watch: ['online', 'watch'],
   critic: ['online', 'critic'],
+  engineUrl: ['online', 'engineUrl'],
+  engineModel: ['online', 'engineModel'],
+  engineHandover: ['online', 'engineHandover'],
 };
 
 const placesOf = (objective: Objective) => (isOnline(objective) ? onlinePlaces : places);

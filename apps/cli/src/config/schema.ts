@@ -105,6 +105,11 @@ const online = z
       .optional()
       .describe('A value function apart: the folder of a reward model, or of a base to begin at 0.'),
     watch: rewards().optional().describe('Rewards that are measured and logged, not optimised.'),
+    engineUrl: text().optional().describe('A completions server that draws, as vLLM. Default: the policy itself.'),
+    engineModel: text().optional().describe('What that server calls the model.'),
+    engineHandover: text()
+      .optional()
+      .describe('How it gets what is learnt: `vllm`, `sglang`, `none`, or a command that loads $KELPIE_MODEL_FOLDER.'),
     ...shapeOf((name) => !isLoopOption(name)),
   })
   .describe('Rollouts: prompts, rewards, and what is made of them. Objectives on fresh completions.');

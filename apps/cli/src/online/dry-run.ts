@@ -13,6 +13,7 @@ import { grouped, many } from '../print.js';
 import { labelled } from '../progress.js';
 import { tokenizerFolder } from '../start.js';
 import { introduce, objectiveOptions } from '../train-parts.js';
+import { engineOf } from './engine.js';
 import type { LoadedPrompt } from './prompts.js';
 import { withRewards } from './rewards.js';
 import { onlineOpenOptions, openCritic, readPrompts, requireOnline, rolloutOptions } from './start.js';
@@ -38,8 +39,10 @@ export async function dryRunOnline(
     introduce(objective, policy, config, terminal);
     const { train, heldout, count } = await readPrompts(config, files, { policy, tokenizer });
     terminal.print(labelled(terminal, 'data', many(count, 'prompt')));
+    const engine = engineOf(config, { tokenizer: tokenizer.folder });
     const planned = planOnline({
       policy,
+      ...(engine && { engine }),
       ...(critic && { critic }),
       objective,
       objectiveOptions: objectiveOptions(config),

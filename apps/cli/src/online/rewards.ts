@@ -144,13 +144,16 @@ function typed(value: unknown, property: Property | undefined): unknown {
 
 async function ofFile(
   path: string,
-  { name = basename(path, extname(path)), ...others }: Options,
+  { name = basename(path, extname(path)), timeoutMs = 60_000, ...others }: Options,
 ): Promise<WeightedReward> {
   const [extra] = Object.keys(others);
   if (extra !== undefined)
-    throw new UsageError(`--reward ${path}: a file takes \`name\` and \`weight\`, not \`${extra}\``);
+    throw new UsageError(`--reward ${path}: a file takes \`name\`, \`weight\` and \`timeoutMs\`, not \`${extra}\``);
+  const limit = Number(timeoutMs);
+  if (!(limit > 0))
+    throw new UsageError(`--reward ${path}: \`timeoutMs\`: expected a number above 0, got \`${timeoutMs}\``);
   const { exported, hash } = await loadFile(path);
-  return { reward: asReward(exported, { name: String(name) }), madeOf: { hash } };
+  return { reward: asReward(exported, { name: String(name), timeoutMs: limit }), madeOf: { hash } };
 }
 
 async function loadFile(path: string): Promise<{ readonly exported: unknown; readonly hash: string }> {

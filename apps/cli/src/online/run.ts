@@ -13,6 +13,7 @@ import { factsOf, reportRun } from '../report-page.js';
 import { tokenizerFolder } from '../start.js';
 import { introduce, objectiveOptions } from '../train-parts.js';
 import { verdictText } from '../verdict.js';
+import { engineOf } from './engine.js';
 import { withRewards } from './rewards.js';
 import { onlineOpenOptions, openCritic, readPrompts, requireOnline, rolloutOptions } from './start.js';
 
@@ -37,8 +38,10 @@ export async function runOnline(
       introduce(objective, policy, config, terminal);
       const { train, heldout, count } = await readPrompts(config, files, { policy, tokenizer });
       terminal.print(labelled(terminal, 'data', many(count, 'prompt')));
+      await using engine = engineOf(config, { tokenizer: tokenizer.folder });
       const result = await trainOnline({
         policy,
+        ...(engine && { engine }),
         ...(critic && { critic }),
         ...judges,
         objective,

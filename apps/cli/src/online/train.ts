@@ -8,6 +8,7 @@ import type { Context } from '../context.js';
 import { flagsOf, kebab, numberFlag, unset } from '../flags.js';
 import { type CallFlags, configFlags, layersOf, loraFlags, selfCheckFlag, startFlags } from '../run-flags.js';
 import { dryRunOnline } from './dry-run.js';
+import { engineFlags } from './engine.js';
 import { onlineObjectives } from './objectives.js';
 import { rewardSources } from './reward-types.js';
 import { runOnline } from './run.js';
@@ -38,6 +39,7 @@ function onlineWith(objective: Objective, context: Context): Command {
       'a head beside, where the objective fits values',
     ).helpGroup('Model:'),
     ...loraFlags(),
+    ...engineFlags(),
     ...loop.flags,
     selfCheckFlag(),
   ];

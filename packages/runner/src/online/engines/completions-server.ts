@@ -87,7 +87,7 @@ export function completionsServer(options: CompletionsServerOptions): RolloutEng
 
   return {
     name: 'completions-server',
-    madeOf: { engine: 'completions-server', model, handover },
+    madeOf: { engine: 'completions-server', model, follows },
     logprobBound,
     ...(!follows && {
       notice: `the server at ${address} is not handed what is learnt (\`none\`): it goes on drawing from the weights it has, one step further behind the policy with each; \`sampler/steps_behind\` counts them`,
@@ -120,7 +120,7 @@ export function completionsServer(options: CompletionsServerOptions): RolloutEng
         throw withoutKey(error, key);
       }
     },
-    async dispose() {
+    async [Symbol.asyncDispose]() {
       if (folder === undefined) return;
       await removeHandedOver(folder);
       await rmdir(folder).catch(() => {});

@@ -43,5 +43,5 @@ export interface RolloutEngine {
   readonly notice?: string;
   draw(policy: Policy, request: DrawRequest): Promise<Drawn>;
   /** Removes what it left on disk. */
-  dispose(): Promise<void>;
+  [Symbol.asyncDispose](): Promise<void>;
 }

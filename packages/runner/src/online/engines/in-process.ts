@@ -10,5 +10,5 @@ export const inProcess: RolloutEngine = {
     const completions = await policy.sample({ ...request, prompts: ids }, signal ? { signal } : {});
     return { completions, logprobTemperature: 1 };
   },
-  dispose: async () => {},
+  [Symbol.asyncDispose]: async () => {},
 };
