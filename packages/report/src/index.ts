@@ -4,6 +4,7 @@ export { figureSvg } from './chart/svg.js';
 export { type CompareOptions, type Comparison, compareFigures } from './compare/figures.js';
 export { type ComparePageOptions, comparePage, readRuns } from './compare/page.js';
 export { ReportError } from './error.js';
+export { type GamedSpan, gamedSpans } from './gaming.js';
 export { figureHtml, pageHtml, writePage } from './page.js';
 export { type Line, type Run, readRun } from './read/run.js';
 export { type RunFigures, runFigures } from './run-figures.js';

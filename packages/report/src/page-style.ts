@@ -32,7 +32,8 @@ table{border-collapse:collapse;font-size:13px;font-variant-numeric:tabular-nums}
 th,td{padding:3px 12px 3px 0;text-align:right;vertical-align:top;border-bottom:1px solid var(--grid)}
 th:first-child{text-align:left}
 td{white-space:nowrap}
-thead th{position:sticky;top:0;background:var(--ground);font-weight:600;vertical-align:bottom}
+.scroll thead th{position:sticky;top:0;background:var(--ground)}
+thead th{font-weight:600;vertical-align:bottom}
 tbody th{font-weight:400}
 .completions{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,380px),1fr));gap:16px}
 .completion{border:1px solid var(--grid);border-radius:8px;padding:10px 12px;min-width:0}

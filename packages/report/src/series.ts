@@ -106,7 +106,9 @@ export function smoothedPanel(lines: readonly Line[], label: string, drawing: Dr
 
 /** Keys of all lines, in the order in which they first come; those of evaluations without `eval_`. */
 export function keysOf(lines: readonly Line[]): string[] {
-  return [...new Set(lines.flatMap(({ values }) => Object.keys(values).map((key) => key.replace(/^eval_/, ''))))];
+  const keys = new Set<string>();
+  for (const { values } of lines) for (const key in values) keys.add(key.startsWith('eval_') ? key.slice(5) : key);
+  return [...keys];
 }
 
 /** Where values reach far beyond most of themselves, as sums of ratios do, an axis by powers of ten. */

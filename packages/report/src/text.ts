@@ -26,7 +26,7 @@ export function signedText(value: number): string {
 
 /** `1 step`, `2,000 steps`. */
 export function many(count: number, noun: string): string {
-  return `${count.toLocaleString('en-US')} ${noun}${count === 1 ? '' : 's'}`;
+  return `${whole.format(count)} ${noun}${count === 1 ? '' : 's'}`;
 }
 
 /** `42 s`, `3 min 5 s`, `2 h 10 min`. */
@@ -39,5 +39,7 @@ export function durationText(seconds: number): string {
 
 const exponential = (size: number) => String(Number(size.toPrecision(3)).toExponential());
 
-const grouped = (size: number) =>
-  (size >= 1e4 ? Math.round(size) : size).toLocaleString('en-US', { maximumSignificantDigits: size >= 1e4 ? 7 : 4 });
+const whole = new Intl.NumberFormat('en-US', { maximumFractionDigits: 0 });
+const precise = new Intl.NumberFormat('en-US', { maximumSignificantDigits: 4 });
+
+const grouped = (size: number) => (size >= 1e4 ? whole : precise).format(size);

@@ -8,7 +8,7 @@ export const implicitRewards: RunFigure = {
   order: 13,
   draw: ({ metrics }: Run) => ({
     name: 'implicit-rewards',
-    title: 'Implicit rewards and log-probabilities',
+    title: 'Chosen and rejected',
     x: steps,
     panels: [
       panelOf(metrics, 'reward', [

@@ -2,9 +2,12 @@ import type { Run } from '../read/run.js';
 import { type RunFigure, steps } from '../run-figure.js';
 import { keysOf, panelOf, scaleOf } from '../series.js';
 
-const isValue = (key: string) => /value|\bvf|vf_|critic|explained/.test(key) && !/clip|clamp/.test(key);
+const together = ['values/mean', 'returns/mean'];
 
-/** How well the critic foretells returns. Each in its own unit. */
+const isValue = (key: string) =>
+  /value|returns|\bvf|vf_|critic|explained/.test(key) && !/clip|clamp/.test(key) && !together.includes(key);
+
+/** How well the critic foretells returns. What is not values and returns has a unit of its own. */
 export const values: RunFigure = {
   name: 'values',
   order: 75,
@@ -12,6 +15,12 @@ export const values: RunFigure = {
     name: 'values',
     title: 'Value function',
     x: steps,
-    panels: keysOf(metrics).flatMap((key) => (isValue(key) ? [scaleOf(panelOf(metrics, key, [{ key }]))] : [])),
+    panels: [
+      panelOf(metrics, 'mean over tokens', [
+        { key: 'values/mean', name: 'value' },
+        { key: 'returns/mean', name: 'return' },
+      ]),
+      ...keysOf(metrics).flatMap((key) => (isValue(key) ? [scaleOf(panelOf(metrics, key, [{ key }]))] : [])),
+    ],
   }),
 };
