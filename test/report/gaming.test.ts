@@ -17,12 +17,12 @@ it(`marks in a report just the steps at which the loop finds the reward gamed (s
   let found = 0;
   const runs = fc.record({
     noise: fc.array(fc.double({ min: -1, max: 1, noNaN: true }), { minLength: 20, maxLength: 60 }),
-    slopes: fc.tuple(fc.double({ min: -0.1, max: 0.5, noNaN: true }), fc.double({ min: -0.5, max: 0.1, noNaN: true })),
+    slopes: fc.tuple(fc.integer({ min: -10, max: 50 }), fc.integer({ min: -50, max: 10 })),
   });
-  fc.assert(
+  void fc.assert(
     fc.property(runs, ({ noise, slopes: [rise, fall] }) => {
-      const reward = noise.map((value, at) => value + rise * at);
-      const truth = noise.map((value, at) => fall * at - value * ((at % 3) - 1));
+      const reward = noise.map((value, at) => value + (rise / 100) * at);
+      const truth = noise.map((value, at) => (fall / 100) * at - value * ((at % 3) - 1));
       const metrics = reward.map((value, at): Line => {
         return { step: at + 1, kind: 'step', values: { reward: value, 'watched/truth/mean': truth[at]! } };
       });
@@ -36,7 +36,7 @@ it(`marks in a report just the steps at which the loop finds the reward gamed (s
         expect(marked.has(at + 1)).toBe(isGamed);
       });
     }),
-    { seed },
+    { seed, examples: [[{ noise: Array.from({ length: 40 }, (_, at) => (at % 7) / 7), slopes: [50, -50] }]] },
   );
   expect(found).toBeGreaterThan(0);
 });
