@@ -54,12 +54,14 @@ it('plants an error that texts with the same word pairs share', async () => {
   expect(none).toBe(0);
 });
 
-it('begins with the reward models, then proxies without a penalty; each seed by seed', () => {
+it('goes by stages: what is swept, without a penalty; reward models with each, planted proxies with each; the others', () => {
   const places = placesOf(readSettings(['--seeds', '0,1', '--kl', '0.1', '--chi2', '0.01']));
-  expect(new Set(places.slice(0, 6).map(({ arm }) => arm))).toEqual(new Set(['labels']));
-  expect(places.slice(6, 14).every(({ penalty }) => penalty === 'none')).toBe(true);
-  expect(places.slice(14).some(({ penalty }) => penalty === 'none')).toBe(false);
-  expect(new Set(places.map((place) => JSON.stringify(place))).size).toBe(places.length);
+  const stages = places.map(({ arm, penalty }) => `${arm.split('-')[0]} ${penalty === 'none' ? 'free' : 'held'}`);
+  expect(stages.slice(0, 6).every((stage) => /^(?:labels|pairs) free$/.test(stage))).toBe(true);
+  expect(stages.slice(6, 10).every((stage) => stage === 'labels held')).toBe(true);
+  expect(stages.slice(10, 18).every((stage) => stage === 'pairs held')).toBe(true);
+  expect(stages.slice(18)).toEqual(Array.from({ length: 4 }, () => 'texts free'));
+  expect(places.slice(0, 6).map(({ seed }) => seed)).toEqual([0, 0, 0, 1, 1, 1]);
 });
 
 it('refuses settings that cannot be', () => {

@@ -38,7 +38,7 @@ export interface Standing {
   readonly correlation: number;
 }
 
-/** A planted proxy keeps the scale of gold: the moments of its heavy tails may not exist. */
+/** A planted proxy is scaled by gold's deviation: that of its heavy tails may not exist. */
 export async function standingOf(
   { rows, gold: scale }: Reference,
   proxy: Reward,
@@ -49,7 +49,7 @@ export async function standingOf(
   const products = own.rewards.map((value, at) => (value - a.mean) * (actual.rewards[at]! - b.mean));
   const covariance = products.reduce((sum, value) => sum + value, 0) / (rows.length - 1);
   return {
-    moments: planted ? scale : { mean: a.mean, deviation: a.deviation },
+    moments: { mean: a.mean, deviation: planted ? scale.deviation : a.deviation },
     correlation: covariance / (a.deviation * b.deviation),
   };
 }

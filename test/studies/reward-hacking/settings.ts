@@ -48,15 +48,15 @@ export interface Settings {
 
 const defaults: RunSettings = {
   objective: 'ppo',
-  steps: 32,
+  steps: 24,
   epochs: 2,
   learningRate: 1e-3,
   prompts: 4,
   completions: 8,
   maxNewTokens: 40,
   evaluate: 96,
-  labels: 32,
-  labelSteps: 20,
+  labels: 64,
+  labelSteps: 30,
   correlation: 0.5,
   degreesOfFreedom: 2,
   reference: 256,

@@ -12,8 +12,8 @@ import { base, gold } from './shipped.js';
 import { readJson, writeJson } from './store.js';
 
 /**
- * Every run of a sweep, in the order of its stages, so that one which is ended early holds whole ones: the reward model from
- * few labels; the other proxies without a penalty; with one. Seed by seed within each.
+ * Every run of a sweep, in the order of its stages, so that one which is ended early holds whole ones: the swept proxies
+ * without a penalty; the reward model with each; the planted proxies with each; those that are not swept. Seed by seed.
  */
 export function placesOf({
   arms: chosen,
@@ -27,7 +27,11 @@ export function placesOf({
         .flatMap((penalty) => coefficients[penalty].map((coefficient) => ({ arm, penalty, coefficient, seed }))),
     ),
   );
-  const stageOf = ({ arm, penalty }: Place): number => (arm === 'labels' ? 0 : penalty === 'none' ? 1 : 2);
+  const stageOf = ({ arm, penalty }: Place): number => {
+    if (!arms[arm].swept) return 3;
+    if (penalty === 'none') return 0;
+    return arm === 'labels' ? 1 : 2;
+  };
   return places.sort((a, b) => stageOf(a) - stageOf(b));
 }
 
