@@ -50,6 +50,9 @@ export async function dryRun(
     parameters: policy.info.parameters,
     trainedParameters: policy.info.trainedParameters,
     copiesReference: config.lora.rank === undefined && keepsReference(objective, config) !== false,
+    ...(config.model.reference !== undefined && {
+      others: [{ label: 'reference', bytes: 4 * policy.info.parameters }],
+    }),
     ...batchesOf(planned.plan, { steps, examples, heldout, options, scoresReference }),
   });
   terminal.print(labelled(terminal, 'memory', memoryText(memory)));

@@ -754,6 +754,8 @@ describe('the command line', () => {
         -m, --model <folder>        a Hugging Face model folder to start from
         --init <config.json>        or the config of a model to start from random
                                     weights
+        --reference <folder...>     what the policy is held to; several, as one=0.5
+                                    two=0.5, for their mean (default: its start)
         -o, --out <folder>          where the run and its model go
         --resume                    goes on from the newest checkpoint in --out
         --tokenizer <folder>        where the tokenizer is (default: the model's
@@ -766,6 +768,8 @@ describe('the command line', () => {
         --lora-alpha <n>            scales the adapter by alpha / rank (default: twice
                                     the rank)
         --lora-rslora               scales it by alpha / sqrt(rank)
+        --dora                      trains the magnitudes of its rows apart from their
+                                    directions
         --lora-targets <names>      layers that get one: q_proj,v_proj (default:
                                     all-linear, all but the head)
         --adapter <folder>          a PEFT folder to go on training

@@ -38,6 +38,10 @@ export function startFlags(): Option[] {
   return [
     new Option('-m, --model <folder>', 'a Hugging Face model folder to start from').conflicts('init'),
     new Option('--init <config.json>', 'or the config of a model to start from random weights'),
+    unset(
+      new Option('--reference <folder...>', 'what the policy is held to; several, as one=0.5 two=0.5, for their mean'),
+      'its start',
+    ),
     new Option('-o, --out <folder>', 'where the run and its model go'),
     new Option('--resume', 'goes on from the newest checkpoint in --out'),
     tokenizerFlag(),

@@ -1,7 +1,7 @@
 import { existsSync, readdirSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { isDivergence, type Objective } from '@kelpie/objectives';
-import type { LoraOptions, OpenOptions } from '@kelpie/policy';
+import { type LoraOptions, type OpenOptions, referenceOf } from '@kelpie/policy';
 import { judgesSequences, requireResumable, requireUnlocked } from '@kelpie/runner';
 import { calledOf } from './config/entry.js';
 import type { Resolved } from './config/resolve.js';
@@ -27,7 +27,7 @@ export function requireRun(
 type Called = ReturnType<typeof calledOf>;
 
 export function requireStart(
-  { model: { path, init, adapter }, lora, output: { merge } }: StartConfig,
+  { model: { path, init, adapter, reference }, lora, output: { merge } }: StartConfig,
   called: Called,
 ): void {
   const refuse = (key: string, flag: string, message: string) => {
@@ -38,6 +38,10 @@ export function requireStart(
   }
   if (path !== undefined) requireWeights(path, called('model.path', '--model'));
   if (adapter !== undefined) requireFolder(adapter, called('model.adapter', '--adapter'));
+  const named = reference === undefined ? [] : referenceOf([reference].flat());
+  for (const folder of typeof named === 'string' ? [named] : named.map(({ model }) => model)) {
+    requireFolder(folder, called('model.reference', '--reference'));
+  }
   if (init !== undefined && !existsSync(init)) refuse('model.init', '--init', `there is no file \`${init}\``);
   const fresh = lora.rank !== undefined;
   if (init !== undefined && (fresh || adapter !== undefined)) {
@@ -112,7 +116,7 @@ export function openOptions(objective: Objective, config: RunConfig): OpenOption
 
 /** What is trained, from where. */
 export function startOptions({ model, lora, training: { seed } }: StartConfig): OpenOptions {
-  const { path, init, adapter, threads } = model;
+  const { path, init, adapter, threads, reference } = model;
   const { rank, rslora, dora, targets } = lora;
   const names = [targets ?? 'all-linear'].flat().flatMap((name) => name.split(','));
   const fresh: LoraOptions | undefined =
@@ -130,15 +134,17 @@ export function startOptions({ model, lora, training: { seed } }: StartConfig): 
     ...(path === undefined ? { init: { config: init!, seed } } : { model: path }),
     ...(fresh && { lora: fresh }),
     ...(adapter !== undefined && { adapter }),
+    ...(reference !== undefined && { reference: referenceOf([reference].flat()) }),
     ...(threads !== undefined && { threads }),
   };
 }
 
-/** The start is kept for the divergence of held-out rows, for scores that read its whole distribution, and to be moved. */
+/** Where no other reference is named, the start is kept for the divergence of held-out rows, for scores that read its whole distribution, and to be moved. */
 export function keepsReference(
   objective: Objective,
-  { data, training, objective: { name: _, ...options } }: RunConfig,
+  { model, data, training, objective: { name: _, ...options } }: RunConfig,
 ): boolean | 'moving' {
+  if (model.reference !== undefined) return false;
   if (training.syncReferenceEvery > 0) return 'moving';
   if (judgesSequences(objective.needs)) return false;
   const held = data.heldout !== undefined || data.heldoutFraction > 0;

@@ -12,6 +12,7 @@ const places: Readonly<Record<string, readonly [section: string, key: string]>> 
   model: ['model', 'path'],
   init: ['model', 'init'],
   adapter: ['model', 'adapter'],
+  reference: ['model', 'reference'],
   tokenizer: ['model', 'tokenizer'],
   threads: ['model', 'threads'],
   lora: ['lora', 'rank'],

@@ -23,6 +23,9 @@ const model = z
     path: text().optional().describe('A Hugging Face model folder to start from.'),
     init: text().optional().describe('Or the config.json of a model to start from random weights.'),
     adapter: text().optional().describe('A PEFT folder to go on training, on top of `path`.'),
+    reference: texts()
+      .optional()
+      .describe('What the policy is held to instead of its start: a model folder, or `one=0.5 two=0.5`, their mean.'),
     tokenizer: text().optional().describe("Where the tokenizer is. Default: the model's folder."),
     threads: z.int().min(1).optional().describe('Threads of the arithmetic. Default: one a core.'),
   })

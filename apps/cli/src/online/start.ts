@@ -41,7 +41,7 @@ export function onlineOpenOptions(objective: Objective, config: OnlineConfig): O
   return {
     ...startOptions(config),
     ...(scalarHead && { scalarHead, scalarHeadStd: 0 }),
-    keepReference: config.training.syncReferenceEvery > 0 ? 'moving' : true,
+    keepReference: config.model.reference === undefined && (config.training.syncReferenceEvery > 0 ? 'moving' : true),
   };
 }
 

@@ -43,6 +43,12 @@ export function planOnline(run: OnlineRun): PlannedOnline {
   if (prompts.length === 0) throw new KelpieError('no prompt to draw completions of', { code: 'bad-option' });
   const place = criticPlace(run);
   const objectiveOptions = withCritic(place, run);
+  if (options.syncReferenceEvery > 0 && !policy.info.referenceMoves) {
+    throw new KelpieError("the policy's reference cannot move: open it with keepReference `moving`, or leave it be", {
+      code: 'bad-option',
+      where: { option: 'syncReferenceEvery' },
+    });
+  }
   requirePenalty({ objective, objectiveOptions }, options);
   const fitted = place === 'apart' || (place === 'beside' && fitsValues(objective, objectiveOptions));
   const advantage = options.advantage ?? usualAdvantage(objective.name, fitted);
