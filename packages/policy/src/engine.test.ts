@@ -285,6 +285,18 @@ test('without a kept reference it is gone after the first update, and an error s
   await expect(policy.score(request)).rejects.toThrow(/keepReference/);
 });
 
+test("a policy's pass tells the reference's log-probabilities as the reference does", async () => {
+  await using policy = await Engine.open({ ...init(), keepReference: true });
+  await train(policy, 2);
+  const beside = { trees: [pair], scores: ['logprobs', 'reverseKl', 'referenceLogprobs'] as const, temperature: 0.7 };
+  const { referenceLogprobs } = await policy.score(beside);
+  const { logprobs } = await policy.score({ ...beside, scores: ['logprobs'], of: 'reference' });
+  expect([...referenceLogprobs!]).toEqual([...logprobs!]);
+  const { pullback } = await policy.vjp(beside);
+  await pullback({ referenceLogprobs: Float64Array.from(logprobs!, () => 1) });
+  for (const { data } of (await policy.gradients()).values()) expect(data.every((value) => value === 0)).toBe(true);
+});
+
 test('a pullback can be taken once; released vjps leave no gradient', async () => {
   await using policy = await Engine.open(init());
   const vjp = await policy.vjp({ trees: [pair], scores: ['logprobs'] });

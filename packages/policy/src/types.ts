@@ -6,8 +6,9 @@ import type { TokenTree } from './tree.js';
  *   entropy         of the next-token distribution
  *   logSumSquares   log Σ p², the log of the probability that two draws agree
  *   values          of the scalar head on the last hidden state before the token, in units of reward
+ *   referenceLogprobs   log-probability of the realised token under the reference, beside scores that read it anyway
  */
-export type ScoreName = 'logprobs' | 'entropy' | 'logSumSquares' | 'values' | DivergenceName;
+export type ScoreName = 'logprobs' | 'entropy' | 'logSumSquares' | 'values' | 'referenceLogprobs' | DivergenceName;
 
 /**
  * Divergences of the policy p from the reference q, exact, over the whole vocabulary. Formula and gradient stand in the

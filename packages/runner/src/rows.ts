@@ -9,7 +9,7 @@ import {
   type TokenTable,
   type Totals,
 } from '@kelpie/objectives';
-import { KelpieError, scoredTokens, type TokenScores, type TokenTree } from '@kelpie/policy';
+import { KelpieError, scoredTokens, type TokenScores, type TokenTree, type Vjp } from '@kelpie/policy';
 
 /** One entry of the data: a text, a pair, a prompt with its rollouts. Each branch of its tree is a row. */
 export interface Example {
@@ -61,6 +61,8 @@ export interface Part extends ScoredTrees {
   /** Scores of the policy that drew the rows, of rollouts. */
   readonly old?: Scores;
   readonly mismatched?: ScoredTrees;
+  /** Its forward pass, where it was made beforehand with the weights as they stand and all scores that are needed. */
+  readonly forward?: Vjp;
   /** Of this part alone. */
   readonly totals: Totals;
 }

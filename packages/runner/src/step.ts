@@ -81,16 +81,20 @@ export async function accumulate(
         state = evaluation.state ?? state;
         return apart ? scaled(evaluation, 1 / parts.length) : evaluation;
       };
-      if (objective.linear) {
+      if (objective.linear && part.forward === undefined) {
         const { cotangents } = evaluated(zeros(part, logged));
         const given = await policy.pull({ trees: part.trees, scores: logged, temperature, cotangents });
         const { loss, metrics } = evaluated(scoresOf(given));
         results.push({ loss, metrics });
         continue;
       }
-      const { scores: given, pullback, release } = await policy.vjp({ trees: part.trees, scores: logged, temperature });
+      const {
+        scores: given,
+        pullback,
+        release,
+      } = part.forward ?? (await policy.vjp({ trees: part.trees, scores: logged, temperature }));
       try {
-        const { loss, metrics, cotangents } = evaluated(scoresOf(given));
+        const { loss, metrics, cotangents } = evaluated(only(scoresOf(given), logged));
         await pullback(cotangents);
         results.push({ loss, metrics });
       } catch (error) {
@@ -104,10 +108,16 @@ export async function accumulate(
   }
   const { evaluation, joined } = await evaluateJoined(task, parts, logged, step);
   const slices = splitCotangents(evaluation.cotangents, joined, parts);
-  for (const [i, { trees }] of parts.entries()) {
-    await policy.pull({ trees, scores: needs, temperature, cotangents: slices[i]! });
+  for (const [i, { trees, forward }] of parts.entries()) {
+    const cotangents = slices[i]!;
+    if (forward !== undefined) await forward.pullback(cotangents);
+    else await policy.pull({ trees, scores: needs, temperature, cotangents });
   }
   return { ...evaluation, microBatches: [evaluation.metrics] };
+}
+
+function only(scores: Scores, names: readonly PolicyScoreName[]): Scores {
+  return Object.fromEntries(Object.entries(scores).filter(([name]) => names.some((wanted) => wanted === name)));
 }
 
 function zeros({ rows, tokens }: Grid, names: readonly PolicyScoreName[]): Scores {
@@ -156,9 +166,10 @@ async function evaluateJoined(task: Task, parts: readonly Part[], names: readonl
   const { policy, objective, temperature = 1 } = task;
   const scores: Scores[] = [];
   for (const part of parts) {
-    const given = scoresOf(await policy.score({ trees: part.trees, scores: names, temperature }));
+    const { trees, forward } = part;
+    const given = scoresOf(forward?.scores ?? (await policy.score({ trees, scores: names, temperature })));
     requireFinite(part, given, { step });
-    scores.push(given);
+    scores.push(only(given, names));
   }
   const joined = join(objective.rows, parts, scores);
   const own = { ...stateOf(task), totals: joined.part.totals, batches: await batchesOf(task, parts, step) };
@@ -167,7 +178,10 @@ async function evaluateJoined(task: Task, parts: readonly Part[], names: readonl
 }
 
 /** Scores of the policy that the objective reads under its options. */
-export function scoresNeeded({ objective, objectiveOptions }: Task): PolicyScoreName[] {
+export function scoresNeeded({
+  objective,
+  objectiveOptions,
+}: Pick<Task, 'objective' | 'objectiveOptions'>): PolicyScoreName[] {
   return [...objective.needsOf(objectiveOptions).policy] as PolicyScoreName[];
 }
 

@@ -9,6 +9,7 @@ export * from './log-sum-squares.js';
 export * from './logprobs.js';
 export * from './neyman-chi2.js';
 export * from './pearson-chi2.js';
+export * from './reference-logprobs.js';
 export * from './reverse-kl.js';
 export * from './skew-forward-kl.js';
 export * from './skew-reverse-kl.js';

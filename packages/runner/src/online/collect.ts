@@ -7,7 +7,14 @@ import { flat } from './lessons.js';
 import type { RolloutScores } from './metrics.js';
 import type { OnlineOptions } from './options.js';
 import type { Judged, Judges } from './rewards.js';
-import { type DrawOptions, type OnlinePrompt, type Rollouts, scoreTable } from './rollouts.js';
+import {
+  type DrawOptions,
+  type Forward,
+  type OnlinePrompt,
+  type Rollouts,
+  scoreForward,
+  scoreTable,
+} from './rollouts.js';
 import { stopwatch } from './stopwatch.js';
 import type { rewardRows } from './texts.js';
 
@@ -24,6 +31,8 @@ export interface CollectOptions
   readonly dynamicSampling?: number;
   readonly state: RewardState;
   readonly tokenizer?: Parameters<typeof rewardRows>[1];
+  /** What training reads of the policy, where its first update is on all that was drawn: it goes on from the passes that score. */
+  readonly forward?: readonly ScoreName[] | undefined;
   /** What is read of the policy that draws, and of the reference; none of the latter where there is none. */
   readonly scores: { readonly policy: readonly ScoreName[]; readonly reference: readonly ScoreName[] };
 }
@@ -46,6 +55,8 @@ export interface Collected {
   readonly scores: RolloutScores;
   /** [rows, tokens]: the policy's log-probabilities at the temperature that the engine's are meant at, where known. */
   readonly sampled?: Float64Array;
+  /** Forward passes that wait for the first update, as far as `forward` asked for them. */
+  readonly forwards: readonly Forward[];
   readonly times: Readonly<Record<Exclude<Phase, 'training'>, PhaseTime>>;
 }
 
@@ -58,16 +69,23 @@ export async function collect(
   prompts: readonly OnlinePrompt[],
   options: CollectOptions,
 ): Promise<Collected> {
-  const { critic, scores, divergence } = options;
+  const { critic, scores, divergence, forward } = options;
   const { rollouts, judged, times, metrics: drawing } = await drawJudged(policy, prompts, options);
   const clock = stopwatch();
   const tokens = rollouts.completionMask.reduce((sum, bit) => sum + bit, 0);
   const own = [
-    ...new Set<ScoreName>(['logprobs', 'entropy', ...scores.policy, ...exact(scores.reference, divergence)]),
+    ...new Set<ScoreName>([
+      ...(['logprobs', 'entropy', ...scores.policy, ...(forward ?? [])] as const),
+      ...besides(scores.reference, divergence),
+    ]),
   ];
   const { temperature, microBatchTokens, microBatchRows } = options;
   const how = { temperature, microBatchTokens, microBatchRows };
-  const drawn = await scoreTable(policy, rollouts.examples, { ...how, scores: own });
+  const { table, forwards } =
+    forward !== undefined
+      ? await scoreForward(policy, rollouts.examples, { ...how, scores: own })
+      : { table: await scoreTable(policy, rollouts.examples, { ...how, scores: own }), forwards: [] };
+  const { referenceLogprobs, ...drawn } = table as ReferenceTable & { readonly referenceLogprobs?: Table };
   const values = critic && (await scoreTable(critic, rollouts.examples, { ...how, scores: ['values'] }));
   const old = { ...drawn, ...values };
   const { logprobTemperature } = rollouts.sampler;
@@ -80,10 +98,12 @@ export async function collect(
           temperature: logprobTemperature,
           scores: ['logprobs'],
         }));
-  const reference =
-    scores.reference.length === 0
-      ? {}
-      : await scoreTable(policy, rollouts.examples, { ...how, scores: scores.reference, of: 'reference' });
+  const others = scores.reference.filter((name) => name !== 'logprobs');
+  const reference = {
+    ...(referenceLogprobs && { logprobs: referenceLogprobs }),
+    ...(others.length > 0 &&
+      (await scoreTable(policy, rollouts.examples, { ...how, scores: others, of: 'reference' }))),
+  };
   const scoring = { seconds: clock(), tokens };
   return {
     rollouts,
@@ -93,12 +113,17 @@ export async function collect(
     reference,
     scores: scoresOn(rollouts, old, reference),
     ...(sampled?.logprobs && { sampled: flat(rollouts, sampled.logprobs) }),
+    forwards,
     times: { ...times, scoring },
   };
 }
 
-function exact(reference: readonly ScoreName[], divergence: boolean): ScoreName[] {
-  return divergence && reference.length > 0 ? ['reverseKl', 'forwardKl'] : [];
+type Table = readonly (readonly Float64Array[])[];
+
+/** What is scored along with the policy's own, as it reads the reference anyway. */
+function besides(reference: readonly ScoreName[], divergence: boolean): ScoreName[] {
+  if (reference.length === 0) return [];
+  return ['referenceLogprobs', ...(divergence ? ['reverseKl' as const, 'forwardKl' as const] : [])];
 }
 
 function scoresOn(grid: Grid, old: ReferenceTable, reference: ReferenceTable): RolloutScores {

@@ -1,5 +1,4 @@
-import { distillation, type Grid, type Objective, type Term } from '@kelpie/objectives';
-import type { ScoreName } from '@kelpie/policy';
+import { distillation, type Grid, type Objective, type ScoreName, type Term } from '@kelpie/objectives';
 import { pack, type ReferenceTable } from '../rows.js';
 import type { OnlineOptions } from './options.js';
 import { tokenMeanOf } from './slopes.js';

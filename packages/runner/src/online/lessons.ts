@@ -1,11 +1,11 @@
 import { plan } from '@kelpie/data';
 import { type Grid, type Metrics, meanMetrics, mergeMetrics, type ObjectiveState } from '@kelpie/objectives';
-import { pathsOf, treeOf } from '@kelpie/policy';
+import { pathsOf, type TokenTree, treeOf } from '@kelpie/policy';
 import { type Example, idsOf, type Part, pack, partOf, type ReferenceTable } from '../rows.js';
 import { updatePolicy } from '../run-shell.js';
-import { accumulate, type Task } from '../step.js';
+import { accumulate, scoresNeeded, type Task } from '../step.js';
 import type { OnlineOptions } from './options.js';
-import { microBatches } from './rollouts.js';
+import { type Forward, microBatches } from './rollouts.js';
 
 /** What is learnt from rollouts: completions with all that an objective may read of them. */
 export interface Lessons {
@@ -95,7 +95,8 @@ export interface CriticTask {
 /**
  * Passes over the lessons, `miniBatches` updates each. The order of a pass depends on the seed alone. Loss and metrics are
  * means over all updates: ratios begin at 1 and leave it behind the first. A critic apart is fitted behind each update to
- * the same rows; its gradient's norm is `critic/grad_norm`.
+ * the same rows; its gradient's norm is `critic/grad_norm`. The first update goes on from `forwards`, the passes that gave
+ * the old scores.
  */
 export async function learn(
   task: Task,
@@ -107,12 +108,14 @@ export async function learn(
     rolloutEpochs,
     miniBatches,
     critic,
+    forwards = [],
     ...budget
   }: Pace & {
     readonly step: number;
     readonly seed: number;
     readonly learningRate: number;
     readonly critic?: CriticTask | undefined;
+    readonly forwards?: readonly Forward[];
   },
 ): Promise<Learnt> {
   const { examples } = lessons;
@@ -125,7 +128,9 @@ export async function learn(
   const metrics: Metrics[] = [];
   for (const { rows } of plan({ examples, rowsPerStep, epochs: rolloutEpochs, seed, shuffle }).from()) {
     const given = { lessons, rows, budget, step };
-    const result = await update({ ...task, ...(state && { state }) }, { ...given, learningRate });
+    const first = losses.length === 0;
+    const own = { ...given, learningRate, forwards: first ? forwards : [] };
+    const result = await update({ ...task, ...(state && { state }) }, own);
     const fit = critic && (await update(critic.task, { ...given, learningRate: critic.learningRate }));
     state = result.state;
     losses.push(result.loss);
@@ -149,21 +154,32 @@ interface Update {
   readonly budget: Pick<Pace, 'microBatchTokens' | 'microBatchRows'>;
   readonly step: number;
   readonly learningRate: number;
+  readonly forwards?: readonly Forward[];
 }
 
 /** One update on these rows. */
-async function update(task: Task, { lessons, rows, budget, step, learningRate }: Update) {
+async function update(task: Task, { lessons, rows, budget, step, learningRate, forwards = [] }: Update) {
   const own = rows.map((row) => lessons.examples[row]!);
-  const parts = microBatches(own, budget, task.policy.info).map((batch) =>
-    lessonPart(
+  const needs = scoresNeeded(task);
+  const parts = microBatches(own, budget, task.policy.info).map((batch): Part => {
+    const part = lessonPart(
       task,
       lessons,
       batch.map((at) => rows[at]!),
-    ),
-  );
+    );
+    const made = forwards.find(
+      ({ trees, vjp }) => sameTrees(trees, part.trees) && needs.every((name) => vjp.scores[name] !== undefined),
+    );
+    return made === undefined ? part : { ...part, forward: made.vjp };
+  });
   const result = await accumulate(task, parts, { step, entropy: false });
   const { gradNorm } = await updatePolicy(task.policy, learningRate, step, () => idsOf(own));
   return { ...result, gradNorm };
+}
+
+/** The very same ones: a forward pass over them is this part's. */
+function sameTrees(a: readonly TokenTree[], b: readonly TokenTree[]): boolean {
+  return a.length === b.length && a.every((tree, at) => tree === b[at]);
 }
 
 /** [rows, tokens] of a table by prompt and completion. */

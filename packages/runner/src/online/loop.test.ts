@@ -111,40 +111,74 @@ describe('an online run', () => {
     await expect(train('off', { policy: off })).rejects.toMatchObject({ code: 'self-check' });
   });
 
-  it('writes the same bytes twice, and when stopped and resumed', async () => {
-    const paced = {
-      ...options,
-      rolloutEpochs: 2,
-      miniBatches: 2,
-      penalty: 'kl',
-      controller: 'adaptive',
-      penaltyTarget: 0.1,
-      penaltyHorizon: 20,
-    } as const;
-    const whole = await train('whole', { options: paced });
-    const again = await train('again', { options: paced });
-    const files = ['metrics.jsonl', 'rollouts.jsonl', 'model/model.safetensors', 'run.json'];
-    for (const file of files) expect(again.read(file).equals(whole.read(file)), file).toBe(true);
-    const coefficients = lines<Record<string, number>>(whole.read('metrics.jsonl')).flatMap(
-      (line) => line['penalty/coefficient'] ?? [],
-    );
-    expect(new Set(coefficients).size).toBe(6);
-    for (const k of [1, 4]) {
-      const stopping = new AbortController();
-      const stop = {
-        name: 'stop',
-        log: (event: { type: string; step?: number }) => {
-          if (event.type === 'step' && event.step === k) stopping.abort();
-        },
-      };
-      const outFolder = place(`stopped-${k}`);
-      const loggers = [jsonl(`${outFolder}/metrics.jsonl`), rollouts(`${outFolder}/rollouts.jsonl`), stop];
-      const stopped = await train(`stopped-${k}`, { options: paced, signal: stopping.signal, loggers });
-      expect(stopped.result).toMatchObject({ stopped: true, step: k });
-      const resumed = await train(`stopped-${k}`, { options: paced, resume: true });
-      for (const file of files) expect(resumed.read(file).equals(whole.read(file)), `${file} after ${k}`).toBe(true);
+  it('goes on from the pass that scored, and learns what separate passes would', async () => {
+    const policy = await tinyPolicy(place('model'));
+    const calls = { score: 0, vjp: 0, pull: 0 };
+    const counted = altered(policy, {
+      score: (request) => {
+        calls.score++;
+        return policy.score(request);
+      },
+      vjp: (request) => {
+        calls.vjp++;
+        return policy.vjp(request);
+      },
+      pull: (request) => {
+        calls.pull++;
+        return policy.pull(request);
+      },
+    });
+    const once = { options: { ...options, steps: 1 }, heldout: [], selfCheckTolerance: false as const };
+    const { read } = await train('one-pass', { ...once, policy: counted });
+    expect(calls).toEqual({ score: 0, vjp: 1, pull: 0 });
+    const apart = await train('passes', { ...once, options: { ...once.options, microBatchRows: 1 } });
+    const [one, many] = [read, apart.read].map((file) => lines<Record<string, number>>(file('metrics.jsonl'))[0]!);
+    for (const key of ['loss', 'grad_norm', 'divergence/kl_exact', 'entropy']) {
+      expect(one![key], key).toBeCloseTo(many![key]!, 4);
     }
   });
+
+  it.each([1, 2])(
+    'writes the same bytes twice, and when stopped and resumed, by %d mini-batches',
+    async (miniBatches) => {
+      const paced = {
+        ...options,
+        rolloutEpochs: 2,
+        miniBatches,
+        penalty: 'kl',
+        controller: 'adaptive',
+        penaltyTarget: 0.1,
+        penaltyHorizon: 20,
+      } as const;
+      const whole = await train(`whole-${miniBatches}`, { options: paced });
+      const again = await train(`again-${miniBatches}`, { options: paced });
+      const files = ['metrics.jsonl', 'rollouts.jsonl', 'model/model.safetensors', 'run.json'];
+      for (const file of files) expect(again.read(file).equals(whole.read(file)), file).toBe(true);
+      const coefficients = lines<Record<string, number>>(whole.read('metrics.jsonl')).flatMap(
+        (line) => line['penalty/coefficient'] ?? [],
+      );
+      expect(new Set(coefficients).size).toBe(6);
+      for (const k of [1, 4]) {
+        const stopping = new AbortController();
+        const stop = {
+          name: 'stop',
+          log: (event: { type: string; step?: number }) => {
+            if (event.type === 'step' && event.step === k) stopping.abort();
+          },
+        };
+        const outFolder = place(`stopped-${miniBatches}-${k}`);
+        const loggers = [jsonl(`${outFolder}/metrics.jsonl`), rollouts(`${outFolder}/rollouts.jsonl`), stop];
+        const stopped = await train(`stopped-${miniBatches}-${k}`, {
+          options: paced,
+          signal: stopping.signal,
+          loggers,
+        });
+        expect(stopped.result).toMatchObject({ stopped: true, step: k });
+        const resumed = await train(`stopped-${miniBatches}-${k}`, { options: paced, resume: true });
+        for (const file of files) expect(resumed.read(file).equals(whole.read(file)), `${file} after ${k}`).toBe(true);
+      }
+    },
+  );
 
   it('ends where a budget ends', async () => {
     const far = await train('far', { options: { ...options, steps: 40, learningRate: 5e-2, maxDivergence: 0.2 } });

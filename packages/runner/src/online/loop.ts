@@ -10,6 +10,7 @@ import { checkpointOf } from '../offline-plan.js';
 import { finishRun, inRunFolder, optimizerOptions } from '../run-shell.js';
 import { scheduleFactor } from '../schedule.js';
 import { selfCheckError } from '../self-check.js';
+import { scoresNeeded } from '../step.js';
 import type { Snapshot } from '../verdict.js';
 import { onlineCheck } from './check.js';
 import { collect } from './collect.js';
@@ -21,7 +22,7 @@ import { learn } from './lessons.js';
 import { aimOf } from './penalties.js';
 import { logsOf, type PlannedOnline, planOnline, stopsOf } from './plan.js';
 import { prepareStep } from './prepare.js';
-import type { OnlinePrompt } from './rollouts.js';
+import type { Forward, OnlinePrompt } from './rollouts.js';
 import type { OnlineResult, OnlineRun } from './run.js';
 import { stopwatch } from './stopwatch.js';
 import { withBaseline } from './targets.js';
@@ -135,6 +136,8 @@ async function loop(run: OnlineRun, planned: PlannedOnline, events: Events): Pro
         ...(critic && { critic }),
         ...(engine && { engine }),
         ...drawingOf(planned, prompts),
+        forward:
+          planned.take === 'all' && options.miniBatches === 1 ? readInTraining(run, planned, at.coef) : undefined,
         version: at.step,
         state: at.rewardState,
         seed: seedOf(seed, step),
@@ -166,9 +169,10 @@ async function loop(run: OnlineRun, planned: PlannedOnline, events: Events): Pro
       step,
       seed: seedOf(seed, step),
       learningRate,
+      forwards: collected.forwards,
       critic:
         critic && criticTask(critic, run.objectiveOptions, pace * (options.criticLearningRate ?? options.learningRate)),
-    });
+    }).finally(() => letGo(collected.forwards));
     const training = { seconds: watch(), tokens: collected.times.scoring.tokens * options.rolloutEpochs };
 
     const { initial, target, horizon } = {
@@ -228,6 +232,15 @@ async function loop(run: OnlineRun, planned: PlannedOnline, events: Events): Pro
   await finishRun(policy, outFolder, { save: run.save, config, steps: step, ...ending, metrics, verdict });
   events.emit({ type: 'end', step, stopped: false, ...ending, verdict });
   return { step, steps, stopped: false, ...ending, metrics, verdict };
+}
+
+function readInTraining({ objective }: OnlineRun, { objectiveOptions, options }: PlannedOnline, coef: number) {
+  return scoresNeeded(aimOf({ objective, objectiveOptions }, coef, options));
+}
+
+/** What no update went on from takes memory no longer. */
+async function letGo(forwards: readonly Forward[]): Promise<void> {
+  for (const { vjp } of forwards) await vjp.release();
 }
 
 /** Half of a group is the reference's where the policy is held against it; dull groups are given up for others. */

@@ -1,6 +1,14 @@
 import { plan, treeTokens } from '@kelpie/data';
 import type { Grid } from '@kelpie/objectives';
-import { type Completion, type Policy, type ScoreName, treeOf } from '@kelpie/policy';
+import {
+  type Completion,
+  type Policy,
+  type ScoreName,
+  type TokenScores,
+  type TokenTree,
+  treeOf,
+  type Vjp,
+} from '@kelpie/policy';
 import type { ReferenceTable } from '../rows.js';
 import { type Example, gridOf, scoresOf } from '../rows.js';
 import { budgetOf } from '../train-options.js';
@@ -114,34 +122,83 @@ export function microBatches(
   }).at(0).microBatches;
 }
 
+/** A forward pass over a micro-batch that waits for its cotangents. */
+export interface Forward {
+  readonly trees: readonly TokenTree[];
+  readonly vjp: Vjp;
+}
+
+/** Tokens of forward passes that wait at once, at most; but one may. */
+const WAITING_TOKENS = 4096;
+
+interface Scoring extends Budget, Pick<OnlineOptions, 'temperature'> {
+  readonly scores: readonly ScoreName[];
+  readonly of?: 'policy' | 'reference';
+}
+
 /** Scores of all completions: by score, by prompt, by completion. */
 export async function scoreTable(
   policy: Policy,
   examples: readonly Example[],
-  {
-    scores,
-    of = 'policy',
-    temperature,
-    ...budget
-  }: { readonly scores: readonly ScoreName[]; readonly of?: 'policy' | 'reference' } & Budget &
-    Pick<OnlineOptions, 'temperature'>,
+  { scores, of = 'policy', temperature, ...budget }: Scoring,
 ): Promise<ReferenceTable> {
-  const table = Object.fromEntries(scores.map((name) => [name, examples.map((): Float64Array[] => [])]));
+  const table = emptyTable(scores, examples);
   for (const batch of microBatches(examples, budget, policy.info)) {
     const trees = batch.map((index) => examples[index]!.tree);
-    const { tokens, ...given } = await policy.score({ trees, scores, of, temperature });
-    const values = scoresOf({ tokens, ...given });
-    const lengths = rowLengthsOf(trees);
-    let row = 0;
-    for (const index of batch) {
-      for (const _ of examples[index]!.tree.branches) {
-        const from = row * tokens;
-        for (const name of scores) table[name]![index]!.push(values[name]!.slice(from, from + lengths[row]!));
-        row++;
-      }
-    }
+    tell(table, examples, batch, await policy.score({ trees, scores, of, temperature }));
   }
   return table;
+}
+
+/**
+ * The same, by forward passes that training goes on from, of the first micro-batches: as far as memory allows, which with a
+ * budget of one's own is one. The others are scored before, so that no two wait beside a third.
+ */
+export async function scoreForward(
+  policy: Policy,
+  examples: readonly Example[],
+  { scores, temperature, ...budget }: Omit<Scoring, 'of'>,
+): Promise<{ readonly table: ReferenceTable; readonly forwards: readonly Forward[] }> {
+  const table = emptyTable(scores, examples);
+  const batches = microBatches(examples, budget, policy.info);
+  const treesOf = (batch: readonly number[]) => batch.map((index) => examples[index]!.tree);
+  const most = budget.microBatchTokens === undefined && budget.microBatchRows === undefined ? WAITING_TOKENS : 0;
+  let tokens = 0;
+  const waiting = batches.filter((batch, at) => {
+    tokens += treesOf(batch).reduce((sum, tree) => sum + treeTokens(tree), 0);
+    return at === 0 || tokens <= most;
+  });
+  for (const batch of batches.slice(waiting.length)) {
+    tell(table, examples, batch, await policy.score({ trees: treesOf(batch), scores, temperature }));
+  }
+  const forwards: Forward[] = [];
+  for (const batch of waiting) {
+    const trees = treesOf(batch);
+    const vjp = await policy.vjp({ trees, scores, temperature });
+    tell(table, examples, batch, vjp.scores);
+    forwards.push({ trees, vjp });
+  }
+  return { table, forwards };
+}
+
+type Table = Record<string, Float64Array[][]>;
+
+const emptyTable = (scores: readonly ScoreName[], examples: readonly Example[]): Table =>
+  Object.fromEntries(scores.map((name) => [name, examples.map(() => [])]));
+
+/** Puts the scores of some examples into their places. */
+function tell(table: Table, examples: readonly Example[], batch: readonly number[], scored: TokenScores): void {
+  const values = scoresOf(scored) as Readonly<Record<string, Float64Array>>;
+  const lengths = rowLengthsOf(batch.map((index) => examples[index]!.tree));
+  let row = 0;
+  for (const index of batch) {
+    for (const _ of examples[index]!.tree.branches) {
+      const from = row * scored.tokens;
+      for (const [name, own] of Object.entries(table))
+        own[index]!.push(values[name]!.slice(from, from + lengths[row]!));
+      row++;
+    }
+  }
 }
 
 function rowLengthsOf(trees: Parameters<typeof gridOf>[0]): readonly number[] {
