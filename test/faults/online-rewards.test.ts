@@ -237,4 +237,41 @@ describe.skipIf(!built)('the command (skipped until `npm run build`)', () => {
     expect(err).toContain('step 2 failed; step 1 is kept');
     expect(readdirSync(join(out, 'checkpoints'))).toEqual(['step-000001']);
   });
+
+  it('writes the headers of a reward server into no file', async () => {
+    scratch.write('prompts.jsonl', promptLines(4).join('\n'));
+    const out = scratch.at('headers');
+    const reward = JSON.stringify({
+      type: 'clipped',
+      high: 9,
+      of: { type: 'http', url: url(), headers: { authorization: 'sk-secret' } },
+    });
+    const argv = [
+      '--reward',
+      reward,
+      '--watch',
+      `http:${JSON.stringify({ name: 'watched', url: url(), headers: { key: 'sk-secret' } })}`,
+    ];
+    const { code, err } = await start([
+      ...['train', 'grpo', '--model', base, '--prompts', scratch.at('prompts.jsonl'), '--out', out, '--threads', '1'],
+      ...[
+        '--steps',
+        '2',
+        '--save-every',
+        '1',
+        '--prompts-per-step',
+        '2',
+        '--completions',
+        '2',
+        '--max-new-tokens',
+        '4',
+        ...argv,
+      ],
+    ]).ended;
+    expect(code, err).toBe(0);
+    const files = readdirSync(out, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile());
+    expect(files.length).toBeGreaterThan(5);
+    for (const { parentPath, name } of files)
+      expect(readFileSync(join(parentPath, name)).includes('sk-secret'), name).toBe(false);
+  });
 });

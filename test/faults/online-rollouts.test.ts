@@ -135,7 +135,8 @@ describe('a server that draws', () => {
   });
 
   it('by a command, whose complaint is told', async () => {
-    const command = `test -f "$KELPIE_MODEL_FOLDER/model.safetensors" && curl -sf -X POST -d "{\\"model_path\\":\\"$KELPIE_MODEL_FOLDER\\"}" ${server.url}/update_weights_from_disk`;
+    const post = `fetch('${server.url}/update_weights_from_disk', { method: 'POST', body: JSON.stringify({ model_path: process.env.KELPIE_MODEL_FOLDER }) }).then(({ ok }) => { process.exitCode = ok ? 0 : 1; })`;
+    const command = `test -f "$KELPIE_MODEL_FOLDER/model.safetensors" && "${process.execPath}" -e "${post}"`;
     const { files } = await train('command', { engine: { handover: { command } } });
     expect(files[0]!.equals((await undisturbed())[0]!)).toBe(true);
     const failing = train('command-fails', { engine: { handover: { command: 'echo no space left >&2; exit 3' } } });

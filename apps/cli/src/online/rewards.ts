@@ -78,7 +78,11 @@ async function openKeys({ weight = 1, ...keys }: Options, called: string): Promi
   };
   const reward = await rewards.openReward(keys, { load, sources: [rewardModel as unknown as Source] });
   if (reward.hash !== undefined) hashes.push(reward.hash);
-  return { reward, weight: weightOf(weight, called), madeOf: { ...keys, ...(hashes.length > 0 && { hashes }) } };
+  return {
+    reward,
+    weight: weightOf(weight, called),
+    madeOf: { ...withoutSecrets(keys), ...(hashes.length > 0 && { hashes }) },
+  };
 }
 
 async function openCalled(called: string): Promise<WeightedReward> {
@@ -96,7 +100,16 @@ async function openCalled(called: string): Promise<WeightedReward> {
   }
   const typed = withTypes(source, options);
   const reward = await source.open(typed as never);
-  return { reward, weight, madeOf: { ...typed, ...(reward.hash !== undefined && { hash: reward.hash }) } };
+  return {
+    reward,
+    weight,
+    madeOf: { ...withoutSecrets(typed), ...(reward.hash !== undefined && { hash: reward.hash }) },
+  };
+}
+
+/** What a run keeps of options: request headers, which may hold a key, are none of it. */
+function withoutSecrets(options: Options): Options {
+  return JSON.parse(JSON.stringify(options, (key, value) => (key === 'headers' ? undefined : value))) as Options;
 }
 
 function weightOf(weight: unknown, called: string): number {

@@ -26,7 +26,7 @@ export interface CompletionsServerOptions {
   readonly logprobBound?: number;
   /** Requests under way at once, each one prompt with all its completions. Default 16. */
   readonly concurrency?: number;
-  /** A request that takes longer counts as failed. Default 10 minutes. */
+  /** A request that takes longer counts as failed. Default 5 minutes; Node waits no longer for an answer to begin. */
   readonly timeoutMs?: number;
   /** How often a request is tried again. Default 12: with the pauses some three minutes, in which a server can start. */
   readonly retries?: number;
@@ -48,7 +48,7 @@ export interface CompletionsServerOptions {
  */
 export function completionsServer(options: CompletionsServerOptions): RolloutEngine {
   const { model, handover, folder, save = {}, concurrency = 16, logprobBound = 0.05 } = options;
-  const { timeoutMs = 600_000, retries = 12, backoffMs = 500, longestPauseMs = 30_000 } = options;
+  const { timeoutMs = 300_000, retries = 12, backoffMs = 500, longestPauseMs = 30_000 } = options;
   const { logprobs = handover === 'sglang' ? 'processed' : 'raw', apiKeyVariable = 'KELPIE_ENGINE_API_KEY' } = options;
   const address = addressOf(options.url);
   const url = `${address}/v1/completions`;
@@ -106,8 +106,10 @@ export function completionsServer(options: CompletionsServerOptions): RolloutEng
       });
       try {
         const served = await inParallel(prompts, concurrency, request.signal, (prompt, at, signal) => {
-          const { vocabularySize } = policy.info;
-          const question = { ...request, model, prompt: prompt.ids, seed: seedOf(request.seed, at), vocabularySize };
+          const { vocabularySize, contextLength } = policy.info;
+          const maxNewTokens = Math.min(request.maxNewTokens, contextLength - prompt.ids.length);
+          const own = { model, prompt: prompt.ids, seed: seedOf(request.seed, at), maxNewTokens, vocabularySize };
+          const question = { ...request, ...own };
           return ask(question, prompt.id, gate, { ...watch, signal });
         });
         return {
