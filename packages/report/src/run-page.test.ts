@@ -1,5 +1,6 @@
 import { appendFileSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { Script } from 'node:vm';
 import { describe, expect, it } from 'vitest';
 import { figureSvg, readRun, runFigures, runPage, writePage } from './index.js';
 import { folderOf, range, rolloutRow, stepRow } from './testing/folder.js';
@@ -281,8 +282,17 @@ describe('files', () => {
       requireBalanced(svg);
       expect(svg).toMatch(/^<svg width="\d+" height="\d+" xmlns="http:\/\/www.w3.org\/2000\/svg"/);
       expect(svg).toContain('--s0:');
+      for (const note of figure.notes ?? []) expect(svg).toContain(note.split(' ').slice(0, 4).join(' '));
       expect(svg).not.toContain('prefers-color-scheme');
       expect(figureSvg(figure)).toContain('prefers-color-scheme');
     }
+  });
+});
+
+describe('the script of a page', () => {
+  it('is a program', async () => {
+    const html = await runPage(folderOf('script', { metrics: [stepRow(1)], record }));
+    const script = /<script>([\s\S]*)<\/script>/.exec(html)![1]!;
+    expect(() => new Script(script)).not.toThrow();
   });
 });

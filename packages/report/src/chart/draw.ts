@@ -1,7 +1,7 @@
 import { area, curveLinear, line } from 'd3-shape';
 import { escaped, numberText } from '../text.js';
 import { type Figure, isDrawn, type Mark, type Panel, type Point, type Series } from './figure.js';
-import { legendOf, shortened } from './legend.js';
+import { legendOf, shortened, wrapped } from './legend.js';
 import { type Scale, scaleFor } from './scale.js';
 
 const RIGHT = 14;
@@ -20,11 +20,13 @@ export interface DrawOptions {
   readonly id?: string;
   /** For a wide page, or for a phone. Default: as the figure says. */
   readonly wide?: boolean;
+  /** Writes the notes beneath. Default false: they stand beside it. */
+  readonly notes?: boolean;
 }
 
 /** A figure as SVG that takes its colours from around it. */
 export function drawFigure(figure: Figure, options: DrawOptions = {}): Drawn {
-  const { id = figure.name, wide = figure.wide ?? false } = options;
+  const { id = figure.name, wide = figure.wide ?? false, notes: noted = false } = options;
   const { panels, marks = [], x, title } = figure;
   const width = wide ? 600 : 360;
   const tall = tallness(panels.length, wide);
@@ -55,9 +57,13 @@ export function drawFigure(figure: Figure, options: DrawOptions = {}): Drawn {
   const bottom = top - BETWEEN;
   parts.push(xAxis(horizontal, bottom, x.label), markTexts(marks, { top: first, width: width - 8 }));
   parts.push(`<line class="cursor" y1="${first}" y2="${bottom}" x1="0" x2="0"/>`);
-  const height = bottom + AXIS;
+  const notes = noted ? (figure.notes ?? []).flatMap((note) => wrapped(note, width - 8)) : [];
+  notes.forEach((line, at) => {
+    parts.push(`<text class="axis" x="4" y="${bottom + AXIS + 14 + 15 * at}">${escaped(line)}</text>`);
+  });
+  const height = bottom + AXIS + (notes.length > 0 ? 15 * notes.length + 8 : 0);
   const follows =
-    figure.table === undefined
+    figure.table === undefined && (x.scale ?? 'linear') === 'linear'
       ? ` data-left="${left}" data-right="${width - RIGHT}" data-low="${horizontal.domain[0]}" data-high="${horizontal.domain[1]}"`
       : '';
   const svg = [

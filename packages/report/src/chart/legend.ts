@@ -43,3 +43,15 @@ export function shortened(text: string, width: number): string {
   const most = Math.floor(width / CHARACTER);
   return text.length <= most ? text : `${text.slice(0, most - 1)}…`;
 }
+
+/** A text in lines that a width has room for, broken at spaces. */
+export function wrapped(text: string, width: number): string[] {
+  const most = Math.floor(width / CHARACTER);
+  const lines: string[] = [];
+  for (const word of text.split(' ')) {
+    const line = lines.at(-1);
+    if (line === undefined || line.length + 1 + word.length > most) lines.push(word);
+    else lines[lines.length - 1] = `${line} ${word}`;
+  }
+  return lines;
+}

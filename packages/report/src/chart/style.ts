@@ -9,7 +9,7 @@ const light = {
   grid: '#e4e8ec',
   alarm: '#b3261e',
   s: ['#0072b2', '#d55e00', '#00835f', '#b04a8c', '#a87400', '#2a93d5', '#6b5b95', '#4d4d4d'],
-  q: ['#9ecae1', '#56a0d3', '#2171b5', '#0b4a8f', '#08204d'],
+  q: ['#7ab3d9', '#4a94cb', '#2171b5', '#0b4a8f', '#08204d'],
 };
 
 const dark: typeof light = {
@@ -19,7 +19,7 @@ const dark: typeof light = {
   grid: '#2b323a',
   alarm: '#ff8a80',
   s: ['#56b4e9', '#f0883e', '#2fc79b', '#e39bc6', '#e6b422', '#7fa8ff', '#b8a6e8', '#c8c8c8'],
-  q: ['#274b6d', '#3f7db3', '#6fb0e0', '#a9d4f5', '#ecf6ff'],
+  q: ['#40709e', '#4f93c8', '#7fbbe6', '#b6dbf6', '#f3faff'],
 };
 
 function variables({ ground, ink, muted, grid, alarm, s, q }: typeof light): string {
