@@ -1,3 +1,4 @@
+import { messageOf } from '@kelpie/policy';
 import * as rewardHacking from './reward-hacking/main.js';
 
 interface Study {
@@ -14,5 +15,8 @@ if (study === undefined || args.includes('--help')) {
   console.error(study?.usage ?? `usage: npm run study -- NAME [options]\n\n${known.join('\n')}`);
   process.exitCode = study === undefined ? 2 : 0;
 } else {
-  await study.run(args);
+  await study.run(args).catch((error: unknown) => {
+    console.error(messageOf(error));
+    process.exitCode = 1;
+  });
 }
