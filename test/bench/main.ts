@@ -3,6 +3,7 @@ import * as decode from './benches/decode.js';
 import * as dpo from './benches/dpo.js';
 import * as memory from './benches/memory.js';
 import * as objectives from './benches/objectives.js';
+import * as rollout from './benches/rollout.js';
 import * as train from './benches/train.js';
 import { writePart } from './document.js';
 import type { Settings } from './settings.js';
@@ -12,7 +13,7 @@ interface Bench {
   readonly run: (args: readonly string[]) => Promise<{ settings: Settings; report: string }>;
 }
 
-const benches: Readonly<Record<string, Bench>> = { dpo, train, decode, memory, cut, objectives };
+const benches: Readonly<Record<string, Bench>> = { dpo, train, decode, rollout, memory, cut, objectives };
 
 const usage = `usage: npm run bench -- NAME [options]
 

@@ -6,7 +6,7 @@ import {
   scoreNames,
   scoresOfLogits,
 } from '@kelpie/objectives';
-import { KelpieError, type ScoreName } from '@kelpie/policy';
+import { type DivergenceName, KelpieError, type ScoreName } from '@kelpie/policy';
 import { describe, expect, expectTypeOf, test } from 'vitest';
 import type { Model } from '../../packages/policy/src/architecture.js';
 import { checkScoring } from '../../packages/policy/src/checks.js';
@@ -117,7 +117,7 @@ const generators: Readonly<Record<string, Generator>> = {
     slope: (u) => Math.log(u / (0.3 * u + 0.7)) + 0.7 / (0.3 * u + 0.7),
   },
 };
-const names = Object.keys(generators) as ScoreName[];
+const names = Object.keys(generators) as DivergenceName[];
 
 /** The divergence and p (f' - E_p f') in float64, by the definition. */
 function byDefinition(name: string, policy: readonly number[], reference: readonly number[]) {
@@ -323,7 +323,8 @@ describe('names', () => {
     for (const family of scoreFamilies) {
       expect(scoreOf(`${family}(0.5)`).needsReference).toBe(isDivergence(`${family}(0.5)`));
     }
-    expectTypeOf<ScoreName>().toEqualTypeOf<ObjectiveScoreName>();
+    // Objectives are handed the reference's log-probabilities as the reference's.
+    expectTypeOf<Exclude<ScoreName, 'referenceLogprobs'>>().toEqualTypeOf<ObjectiveScoreName>();
   });
 
   test('of the types', () => {

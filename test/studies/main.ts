@@ -1,12 +1,13 @@
 import { messageOf } from '@kelpie/policy';
 import * as rewardHacking from './reward-hacking/main.js';
+import * as vader from './vader/main.js';
 
 interface Study {
   readonly usage: string;
   readonly run: (args: readonly string[]) => Promise<void>;
 }
 
-const studies: Readonly<Record<string, Study>> = { 'reward-hacking': rewardHacking };
+const studies: Readonly<Record<string, Study>> = { 'reward-hacking': rewardHacking, vader };
 
 const [name = '', ...args] = process.argv.slice(2);
 const study = Object.hasOwn(studies, name) ? studies[name] : undefined;

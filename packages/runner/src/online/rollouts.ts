@@ -105,6 +105,9 @@ export function rolloutsOf(
 
 type Budget = Pick<OnlineOptions, 'microBatchTokens' | 'microBatchRows'>;
 
+/** Completions and their lengths are often powers of two, as budgets are: their prompts shall find room beside them. */
+const ROOM = 1.25;
+
 /** Indices of examples, split as memory wants it. A group is never split. */
 export function microBatches(
   examples: readonly Example[],
@@ -117,7 +120,8 @@ export function microBatches(
     examples,
     rowsPerStep: examples.length,
     shuffle: false,
-    microBatchTokens: microBatchTokens === 0 ? budgetOf(parameters, examples) : Math.max(longest, microBatchTokens),
+    microBatchTokens:
+      microBatchTokens === 0 ? Math.floor(ROOM * budgetOf(parameters, examples)) : Math.max(longest, microBatchTokens),
     ...(microBatchRows !== undefined && { microBatchRows }),
   }).at(0).microBatches;
 }
@@ -129,7 +133,7 @@ export interface Forward {
 }
 
 /** Tokens of forward passes that wait at once, at most; but one may. */
-const WAITING_TOKENS = 4096;
+const WAITING_TOKENS = ROOM * 4096;
 
 interface Scoring extends Budget, Pick<OnlineOptions, 'temperature'> {
   readonly scores: readonly ScoreName[];
