@@ -4,6 +4,7 @@ import { nearestNames } from '@kelpie/policy';
 import { addCertify } from './commands/certify.js';
 import { addConfig } from './commands/config.js';
 import { addData } from './commands/data.js';
+import { addExplain } from './commands/explain.js';
 import { addGenerate } from './commands/generate.js';
 import { addObjectives } from './commands/objectives.js';
 import { addReport } from './commands/report.js';
@@ -93,6 +94,7 @@ ${'`kelpie COMMAND --help` tells more; `kelpie train OBJECTIVE --help` has the o
   addGenerate(program, context);
   addScore(program, context);
   addReport(program, context);
+  addExplain(program, context);
   addObjectives(program, context);
   addCertify(program, context);
   addConfig(program, context);
