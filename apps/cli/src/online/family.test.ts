@@ -59,11 +59,14 @@ const metricsOf = (out: string) =>
     .map((line) => JSON.parse(line) as Record<string, number>);
 
 describe('objectives on fresh completions', () => {
-  it.each(['xpo', 'f-dpg', 'gvpo'])('%s has a command', async (objective) => {
-    const { code, err } = await train(objective, objective, '--learning-rate', '1e-4');
-    expect(code, err).toBe(0);
-    expect(metricsOf(objective).filter(({ loss }) => loss !== undefined)).toHaveLength(2);
-  });
+  it.each(['xpo', 'f-dpg', 'gvpo', 'online-dpo', 'best-of-n', 'online-superhf'])(
+    '%s has a command',
+    async (objective) => {
+      const { code, err } = await train(objective, objective, '--learning-rate', '1e-4');
+      expect(code, err).toBe(0);
+      expect(metricsOf(objective).filter(({ loss }) => loss !== undefined)).toHaveLength(2);
+    },
+  );
 
   it('hold the policy by a divergence over the whole vocabulary, and draw from a part of it', async () => {
     const penalty = ['--penalty', 'exact-jsd', '--penalty-in', 'both', '--penalty-parameter', '0.25', '--top-k', '40'];
