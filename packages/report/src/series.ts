@@ -1,4 +1,4 @@
-import { type Color, type Panel, type Point, type ScaleKind, type Series, seriesColor } from './chart/figure.js';
+import { type Color, type Panel, type Point, type Series, seriesColor } from './chart/figure.js';
 import type { Line } from './read/run.js';
 import { bins, extent, mean, trailingMeans } from './stats.js';
 
@@ -45,27 +45,20 @@ export function condensed(points: readonly Point[]): Point[] {
   });
 }
 
-export interface PanelOptions {
-  readonly scale?: ScaleKind;
-  /** The first colour. */
-  readonly from?: number;
-}
-
-/** Metrics of one unit in one panel. Held-out values are dots in the colour of their line. */
+/** Metrics of one unit in one panel, from the colour `from` on. Held-out values are dots in the colour of their line. */
 export function panelOf(
   lines: readonly Line[],
   label: string,
   drawings: readonly Drawing[],
-  options: PanelOptions = {},
+  { from = 0 }: { readonly from?: number } = {},
 ): Panel {
-  const { scale, from = 0 } = options;
   const series = drawings.flatMap((drawing, at) => seriesOf(lines, drawing, seriesColor(from + at)));
   const alone = drawings.length === 1;
   const listed = series.map((one): Series => {
     if (one.draw === 'line-and-dots') return { ...one, legend: alone ? 'held out' : false };
     return alone && one.name === label ? { ...one, legend: 'each step' } : one;
   });
-  return { label, series: listed, ...(scale && { scale }) };
+  return { label, series: listed };
 }
 
 function seriesOf(lines: readonly Line[], drawing: Drawing, color: Color): Series[] {
