@@ -11,15 +11,19 @@ export function checkText(check: DataCheck, terminal: Terminal): string {
   );
 }
 
-function facts({ files, kind, rows, usable, unit, lengths, longer, tokens }: DataCheck, terminal: Terminal): string {
+const kinds = { pairs: 'pairs', labelled: 'completions with a label', text: 'text' } as const;
+
+function facts(check: DataCheck, terminal: Terminal): string {
+  const { files, kind, rows, usable, unit, lengths, longer, labels, tokens } = check;
   const { width, color } = terminal;
   const sources = files.map(({ file, rows: held, format }) => `${file}: ${many(held, 'row')}, ${format}`);
-  const lines = [...sources, `${grouped(usable)} of ${many(rows, 'row')} can be trained on, as ${kind}`];
+  const lines = [...sources, `${grouped(usable)} of ${many(rows, 'row')} can be trained on, as ${kinds[kind]}`];
   if (tokens !== undefined) {
     lines.push(
       `${grouped(tokens.total)} tokens, ${percent(tokens.promptShare)} of them prompts; with shared prompts computed once ${grouped(tokens.inTrees)}`,
     );
   }
+  if (labels !== undefined) lines.push(`${grouped(labels.wanted)} wanted, ${grouped(labels.unwanted)} not`);
   if (longer !== undefined && usable > 0)
     lines.push(
       `the longer side wins in ${percent(longer.chosen)} of the pairs, the shorter in ${percent(longer.rejected)}`,

@@ -169,3 +169,41 @@ it('throws where a file cannot be read as rows', async () => {
   expect(await codeOf(write('rows.csv', 'a,b'))).toBe('unknown-file-type');
   expect(await codeOf(write('odd.jsonl', '{"a": 1}'))).toBe('unknown-format');
 });
+
+describe('labels', () => {
+  const row = (i: number, label: boolean) => ({ prompt: `p${i}`, completion: ` c${i}`, label });
+
+  it('are read, counted, and told where they contradict each other', async () => {
+    const file = write('labelled.jsonl', lines([row(1, true), row(2, false), row(2, true), row(1, true)]));
+    for (const given of [{}, { tokenizer }]) {
+      const check = await checkData({ files: [file], ...given });
+      expect(check).toMatchObject({ kind: 'labelled', usable: 4, labels: { wanted: 3, unwanted: 1 } });
+      expect(found(check)).toMatchObject({ contradictions: '2/4', duplicates: '1/4' });
+      expect(found(check)).not.toHaveProperty('uneven-labels');
+    }
+  });
+
+  it('of one kind, or nearly, are told with the weight that balances them', async () => {
+    const one = write('one.jsonl', lines([row(1, true), row(2, true)]));
+    expect(found(await checkData({ files: [one] }))).toEqual({ 'one-label': '2/2' });
+    const most = write('most.jsonl', lines(Array.from({ length: 12 }, (_, i) => row(i, i > 1))));
+    const { findings } = await checkData({ files: [most] });
+    expect(findings).toMatchObject([
+      {
+        code: 'uneven-labels',
+        count: 10,
+        of: 12,
+        detail: '10 wanted, 2 not; `undesirableWeight` 5.0 would balance them',
+      },
+    ]);
+  });
+});
+
+it('columns that reward models read are told where they cannot be', async () => {
+  const rows = [pair(1, { margin: 1, tie: true }), pair(2, { margin: 'much', tie: 'no' }), pair(3)];
+  expect(found(await checkData({ files: [write('marks.jsonl', lines(rows))] }))).toEqual({
+    'bad-margins': '2/3',
+    'bad-ties': '1/3',
+  });
+  expect(found(await checkData({ files: [write('plain.jsonl', lines([pair(1), pair(2)]))] }))).toEqual({});
+});

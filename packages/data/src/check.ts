@@ -1,4 +1,5 @@
-import { type Dataset, loadPreferences, loadText } from './dataset.js';
+import { type LabelCounts, labelCounts, labelFindings, markFindings } from './check-labels.js';
+import { type Dataset, loadPreferences, loadText, loadUnpaired } from './dataset.js';
 import { DataError, type Problem, type Reason, type Where } from './error.js';
 import { fileRows } from './file-rows.js';
 import { type Finding, type FindingCode, finding } from './findings.js';
@@ -33,16 +34,21 @@ export interface Spread {
   readonly most: number;
 }
 
+/** What rows are read as: preferences, completions with a label, or text. */
+export type CheckedKind = 'pairs' | 'labelled' | 'text';
+
 /** What a look at rows came to, before anything is trained on them. */
 export interface DataCheck {
   readonly files: DataReport['files'];
-  readonly kind: 'pairs' | 'text';
+  readonly kind: CheckedKind;
   readonly rows: number;
   readonly usable: number;
   readonly unit: 'tokens' | 'characters';
   readonly lengths: readonly Spread[];
   /** Of pairs: share in which the chosen side is longer, and in which the rejected one is. */
   readonly longer?: { readonly chosen: number; readonly rejected: number };
+  /** Of completions with a label. */
+  readonly labels?: LabelCounts;
   /** Only with a tokenizer. */
   readonly tokens?: DataReport['tokens'];
   readonly findings: readonly Finding[];
@@ -71,7 +77,7 @@ export async function checkData(options: CheckOptions): Promise<DataCheck> {
   const { rows, problems, sources, kind } = await readAll(options);
   const total = sources.reduce((sum, source) => sum + source.rows, 0);
   const pairs = kind === 'pairs';
-  const loaded = options.tokenizer === undefined ? undefined : await loadAll(options, options.tokenizer, pairs);
+  const loaded = options.tokenizer === undefined ? undefined : await loadAll(options, options.tokenizer, kind);
   const looked = loaded?.looked ?? rows.map(inCharacters);
   const longer = pairs ? longerShares(looked) : undefined;
   const usable = looked.length;
@@ -83,12 +89,15 @@ export async function checkData(options: CheckOptions): Promise<DataCheck> {
     unit: loaded === undefined ? ('characters' as const) : ('tokens' as const),
     lengths: spreads(looked, pairs),
     ...(longer && { longer }),
+    ...(kind === 'labelled' && { labels: labelCounts(rows) }),
     ...(loaded?.report && { tokens: loaded.report.tokens }),
   };
   const findings = [
     ...(usable > 0 ? [] : [finding('no-rows', { count: 0, of: total, where: [] })]),
     ...badRows(problems, total),
     ...repeats(rows, total),
+    ...labelFindings(rows),
+    ...markFindings(rows),
     ...(options.heldout === undefined ? [] : await heldoutCopies(rows, { ...options, files: options.heldout })),
     ...(longer === undefined || looked.length < 20 ? [] : lengthBias(longer, looked.length)),
     ...(loaded === undefined ? [] : notFitting(loaded.problems, total, options.truncation)),
@@ -114,12 +123,13 @@ async function readAll({ files, ...options }: CheckOptions) {
       else problems.push(...parsed.problems);
     }
   }
-  return { rows, problems, sources, kind: kinds.includes('pair') ? ('pairs' as const) : ('text' as const) };
+  return { rows, problems, sources, kind: kindNames[kinds[0]!] };
 }
 
-const readings: readonly (readonly RowKind[])[] = [['pair'], ['completion', 'text']];
+const readings: readonly (readonly RowKind[])[] = [['pair'], ['labelled'], ['completion', 'text']];
+const kindNames = { pair: 'pairs', labelled: 'labelled', completion: 'text', text: 'text' } as const;
 
-/** Pairs if the first file with rows holds pairs; where it holds nothing known, everything it could hold is told. */
+/** The first reading that the first file with rows fits; where it holds nothing known, everything it could hold is told. */
 async function kindsOf(files: readonly string[], options: Omit<CheckOptions, 'files'>): Promise<readonly RowKind[]> {
   for (const file of files) {
     for (const kinds of readings) {
@@ -145,7 +155,7 @@ async function formatOf(file: string, kinds: readonly RowKind[], options: Omit<C
 async function loadAll(
   { files, maxLength = Number.MAX_SAFE_INTEGER, vocabularySize, format, columns, truncation, signal }: CheckOptions,
   tokenizer: TextTokenizer,
-  pairs: boolean,
+  kind: CheckedKind,
 ): Promise<{ looked: Looked[]; report: DataReport | undefined; problems: readonly Problem[] }> {
   const options = {
     files,
@@ -159,7 +169,8 @@ async function loadAll(
     ...(signal !== undefined && { signal }),
   };
   try {
-    const { examples, report }: Dataset<Example> = await (pairs ? loadPreferences(options) : loadText(options));
+    const load = { pairs: loadPreferences, labelled: loadUnpaired, text: loadText }[kind];
+    const { examples, report }: Dataset<Example> = await load(options);
     return { looked: examples.map(asLooked), report, problems: report.problems };
   } catch (error) {
     if (error instanceof DataError && error.code === 'no-rows')
@@ -263,9 +274,10 @@ function repeats(rows: readonly Row[], total: number): Finding[] {
   const copies = [...seen.values()].flatMap(([, ...again]) => again);
   if (copies.length > 0)
     findings.push(finding('duplicates', { count: copies.length, of: total, where: copies.map(({ where }) => where) }));
-  const turned = rows.filter(
-    (row) => row.kind === 'pair' && seen.has(keyOf({ ...row, chosen: row.rejected, rejected: row.chosen })),
-  );
+  const turned = rows.filter((row) => {
+    const opposite = oppositeOf(row);
+    return opposite !== undefined && seen.has(keyOf(opposite));
+  });
   if (turned.length > 0)
     findings.push(
       finding('contradictions', { count: turned.length, of: total, where: turned.map(({ where }) => where) }),
@@ -277,6 +289,12 @@ function repeats(rows: readonly Row[], total: number): Finding[] {
     findings.push(finding('common-prompts', { count, of: total, where: common.map(([row]) => row!.where), detail }));
   }
   return findings;
+}
+
+/** The same row, judged the other way round. */
+function oppositeOf(row: Row): Row | undefined {
+  if (row.kind === 'pair') return { ...row, chosen: row.rejected, rejected: row.chosen };
+  return row.kind === 'labelled' ? { ...row, desirable: !row.desirable } : undefined;
 }
 
 /** Rows of the held-out files that are also among these. */
@@ -292,7 +310,9 @@ const manyTimes = 8;
 
 function keyOf(row: Row): string {
   if (row.kind === 'pair') return JSON.stringify([row.prompt, row.chosen, row.rejected]);
-  return row.kind === 'text' ? JSON.stringify(row.text) : JSON.stringify([row.prompt, row.completion]);
+  if (row.kind === 'text') return JSON.stringify(row.text);
+  const label = row.kind === 'labelled' ? [row.desirable] : [];
+  return JSON.stringify([row.prompt, row.completion, ...label]);
 }
 
 /** Shares of pairs whose longer side wins from which on length alone is a good guess. */

@@ -50,9 +50,34 @@ const kinds = {
     advice:
       'Leave the rows out with `--on-bad-row drop`, raise `--max-length` if the context allows it, or have prompts cut with `--truncation prompt-start`.',
   },
+  'one-label': {
+    severity: 'warning',
+    what: 'rows have the same label',
+    effect: 'There is nothing to tell apart: `train kto` and its like raise or lower everything alike.',
+    advice: 'Add rows of the other label, or take `train sft` on wanted completions.',
+  },
+  'uneven-labels': {
+    severity: 'warning',
+    what: 'rows have one label, more than four of it to one of the other',
+    effect: 'The gradient is nearly that of one side alone.',
+    advice:
+      'Weigh the rarer side, with `train kto` by `--desirable-weight` or `--undesirable-weight`, or even out the rows.',
+  },
+  'bad-margins': {
+    severity: 'warning',
+    what: 'pairs have no number as their `margin`, which others have',
+    effect: '`train reward --use-margin` stops before it begins.',
+    advice: 'Give every pair a number, or leave `--use-margin` off.',
+  },
+  'bad-ties': {
+    severity: 'warning',
+    what: 'pairs have a `tie` that is neither true nor false',
+    effect: '`train reward --ties` stops before it begins.',
+    advice: 'Write true or false, or leave the column out of those rows.',
+  },
   contradictions: {
     severity: 'warning',
-    what: 'pairs also stand in the data the other way round',
+    what: 'rows also stand in the data with the opposite judgement',
     effect: 'Each undoes what the other teaches, and accuracy cannot reach 100 %.',
     advice: 'Keep the judgement that is right, or drop both; `labelSmoothing` expects such noise.',
   },
