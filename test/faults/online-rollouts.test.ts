@@ -276,6 +276,40 @@ describe('a server that fails now and then', () => {
     expect(existsSync(scratch.at(`wrong-${name}`))).toBe(false);
   });
 
+  it('dies and never comes back: the error says server, prompt and tries; nothing is lost', async () => {
+    await undisturbed();
+    server.fault = ({ path, before }) => {
+      if (path !== '/v1/completions' || before < 4) return undefined;
+      void server.die();
+      return 'hang';
+    };
+    const error = await train('gone', { engine: { retries: 2 } }).catch((thrown: Error) => thrown);
+    expect(error).toMatchObject({
+      where: { server: expect.stringContaining(server.url), row: expect.stringMatching(/^prompt-\d$/), attempts: 3 },
+      message: expect.stringMatching(/the connection failed: .*ECONNREFUSED.* \(tried 3 times\)/),
+    });
+    server.fault = () => undefined;
+    await server.comeBack();
+    const { files } = await train('gone', { resume: true });
+    await sameAsUndisturbed(files);
+  });
+
+  it.each<[string, Fault, RegExp]>([
+    ['says so', { text: '{"success":false,"message":"shape mismatch"}' }, /did not take them: shape mismatch/],
+    ['is another kind of server', { status: 404, text: 'no such path' }, /status 404/],
+    ['fails again and again', { status: 500 }, /status 500 \(tried 3 times\)/],
+  ])(
+    'does not take the weights and %s: an error with server and step, the step before is kept',
+    async (name, fault, message) => {
+      const handed = '/update_weights_from_disk';
+      server.fault = ({ path, before }) => (path === handed && before >= 1 ? fault : undefined);
+      const error = await train(`refuses-${name}`, { engine: { retries: 2 } }).catch((thrown: Error) => thrown);
+      expect(String(error)).toMatch(message);
+      expect(error).toMatchObject({ code: 'handover-failed', where: { server: `${server.url}${handed}`, step: 1 } });
+      expect(readdirSync(scratch.at(`refuses-${name}`, 'checkpoints'))).toEqual(['step-000001']);
+    },
+  );
+
   it('is left at once when aborted', async () => {
     await using policy = await Engine.open({ model: base, threads: 1 });
     server.fault = () => 'hang';

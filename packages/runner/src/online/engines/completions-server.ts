@@ -3,7 +3,7 @@ import { type Completion, KelpieError, type Policy, type SaveOptions } from '@ke
 import { inParallel, PostError, postPatiently } from '@kelpie/rewards';
 import { type CompletionQuestion, readCompletions, requestBody, type ServedCompletion } from './completions.js';
 import type { Drawn, RolloutEngine } from './engine.js';
-import { Gate } from './gate.js';
+import { Gate, type Passer } from './gate.js';
 import { folderOf, type Handover, handOver, removeHandedOver } from './handover.js';
 
 export interface CompletionsServerOptions {
@@ -58,7 +58,7 @@ export function completionsServer(options: CompletionsServerOptions): RolloutEng
   let saved: number | undefined;
   let handedOver: number | undefined;
 
-  const renew = async (policy: Policy, version: number, watch: Watch): Promise<void> => {
+  const renew = async (policy: Policy, version: number, watch: Watch & Passer): Promise<void> => {
     if (!follows || folder === undefined) return;
     if (saved !== version) await policy.save(folderOf(folder, version), { ...save, merge: true });
     saved = version;
@@ -75,7 +75,7 @@ export function completionsServer(options: CompletionsServerOptions): RolloutEng
       onFailure: watch.onFailure,
       read: (text: string) => readCompletions(url, text, question),
       around: (attempt: () => Promise<ServedCompletion[]>) =>
-        gate.through(attempt, { signal: watch.signal, spoils: (error) => follows && mayBeRestarted(error) }),
+        gate.through(attempt, { row, signal: watch.signal, spoils: (error) => follows && mayBeRestarted(error) }),
     };
     try {
       return await postPatiently(task, { ...patience, url, headers: watch.headers, seed: question.seed });
@@ -102,7 +102,7 @@ export function completionsServer(options: CompletionsServerOptions): RolloutEng
       };
       const gate = new Gate({
         stale: follows && handedOver !== version,
-        renew: (signal) => renew(policy, version, { ...watch, signal }),
+        renew: (by) => renew(policy, version, { ...watch, ...by }),
       });
       try {
         const served = await inParallel(prompts, concurrency, request.signal, (prompt, at, signal) => {

@@ -24,7 +24,7 @@ function told({ stale, renew = async () => {} }: { readonly stale: boolean; read
         happened.push(`${name} done`);
         if (fails) throw new Error(name);
       },
-      { signal, spoils: () => true },
+      { row: name, signal, spoils: () => true },
     );
   return { happened, pass };
 }

@@ -1,14 +1,20 @@
+/** Who asks: on whose behalf something is renewed. */
+export interface Passer {
+  readonly row: string;
+  readonly signal: AbortSignal;
+}
+
 /**
  * Requests go through side by side while what they ask is fresh. Where it is stale it is renewed first, once, when nothing
  * is under way; whoever comes meanwhile waits.
  */
 export class Gate {
   #stale: boolean;
-  readonly #renew: (signal: AbortSignal) => Promise<void>;
+  readonly #renew: (by: Passer) => Promise<void>;
   readonly #underWay = new Set<Promise<unknown>>();
   #renewal: Promise<void> | undefined;
 
-  constructor({ stale, renew }: { readonly stale: boolean; readonly renew: (signal: AbortSignal) => Promise<void> }) {
+  constructor({ stale, renew }: { readonly stale: boolean; readonly renew: (by: Passer) => Promise<void> }) {
     this.#stale = stale;
     this.#renew = renew;
   }
@@ -16,10 +22,10 @@ export class Gate {
   /** `spoils`: whether a failure may have made stale what is asked. */
   async through<Result>(
     work: () => Promise<Result>,
-    { signal, spoils }: { readonly signal: AbortSignal; readonly spoils: (error: unknown) => boolean },
+    { spoils, ...by }: Passer & { readonly spoils: (error: unknown) => boolean },
   ): Promise<Result> {
     while (this.#stale) {
-      this.#renewal ??= this.#renewed(signal);
+      this.#renewal ??= this.#renewed(by);
       await this.#renewal;
     }
     const working = work();
@@ -34,10 +40,10 @@ export class Gate {
     }
   }
 
-  async #renewed(signal: AbortSignal): Promise<void> {
+  async #renewed(by: Passer): Promise<void> {
     try {
       await Promise.allSettled(this.#underWay);
-      await this.#renew(signal);
+      await this.#renew(by);
       this.#stale = false;
     } finally {
       this.#renewal = undefined;

@@ -2,7 +2,8 @@ import { spawn } from 'node:child_process';
 import { readdir, rm } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { KelpieError, messageOf } from '@kelpie/policy';
-import { type PostOptions, type PostTask, postPatiently } from '@kelpie/rewards';
+import { PostError, type PostOptions, type PostTask, postPatiently } from '@kelpie/rewards';
+import type { Passer } from './gate.js';
 
 /**
  * How a server that draws gets the weights of each update, which are saved into a folder that it can read:
@@ -10,7 +11,8 @@ import { type PostOptions, type PostTask, postPatiently } from '@kelpie/rewards'
  *             with VLLM_SERVER_DEV_MODE=1
  *   sglang    POST /update_weights_from_disk, which empties its cache too
  *   posts     requests of one's own; `{folder}` in a body is the folder, `{step}` the step
- *   command   run by the shell, with KELPIE_MODEL_FOLDER and KELPIE_STEP in its environment; done when it ends with 0
+ *   command   run by the shell, with KELPIE_MODEL_FOLDER and KELPIE_STEP in its environment; done when it ends with 0.
+ *             It is not tried again: where a server may just be starting, it has to wait
  *   none      not at all: the server goes on drawing from the weights it has
  */
 export type Handover =
@@ -42,9 +44,8 @@ export interface HandoverOptions {
   readonly commandTimeoutMs: number;
 }
 
-export interface Weights {
+export interface Weights extends Passer {
   readonly version: number;
-  readonly signal: AbortSignal;
   readonly onFailure: NonNullable<PostTask<unknown>['onFailure']>;
 }
 
@@ -56,10 +57,10 @@ export function folderOf(folder: string, version: number): string {
 /** Has the server take the weights that stand in the folder of their version. Those of other versions are removed behind it. */
 export async function handOver(
   how: Exclude<Handover, 'none'>,
-  { version, signal, onFailure }: Weights,
+  { version, row, signal, onFailure }: Weights,
   options: HandoverOptions,
 ): Promise<void> {
-  const what = { folder: folderOf(options.folder, version), version };
+  const what = { folder: folderOf(options.folder, version), version, row };
   if (typeof how === 'object' && 'command' in how) await runCommand(how.command, what, signal, options);
   else await postAll(typeof how === 'string' ? known[how] : how.posts, what, { signal, onFailure }, options);
   await removeHandedOver(options.folder, what.folder);
@@ -77,12 +78,14 @@ export async function removeHandedOver(folder: string, but?: string): Promise<vo
 interface What {
   readonly folder: string;
   readonly version: number;
+  /** The prompt that waits for it. */
+  readonly row: string;
 }
 type Watch = Pick<Weights, 'signal' | 'onFailure'>;
 
 async function postAll(
   posts: readonly HandoverPost[],
-  { folder, version }: What,
+  { folder, version, row }: What,
   { signal, onFailure }: Watch,
   { address, post }: HandoverOptions,
 ): Promise<void> {
@@ -102,7 +105,7 @@ async function postAll(
       await postPatiently(task, { ...post, url });
     } catch (error) {
       signal.throwIfAborted();
-      throw notTaken(error, { server: url, step: version });
+      throw notTaken(error, { server: url, step: version, row });
     }
   }
 }
@@ -123,7 +126,7 @@ function objectIn(text: string): { readonly success?: unknown; readonly message?
 
 async function runCommand(
   command: string,
-  { folder, version }: What,
+  { folder, version, row }: What,
   signal: AbortSignal,
   { commandTimeoutMs }: HandoverOptions,
 ): Promise<void> {
@@ -141,10 +144,13 @@ async function runCommand(
   });
   if (failure === undefined) return;
   const tail = Buffer.concat(said).toString('utf8').trim().slice(-400);
-  throw notTaken(new Error(`\`${command}\`: ${failure}${tail === '' ? '' : `, and said: ${tail}`}`), { step: version });
+  const error = new Error(`\`${command}\`: ${failure}${tail === '' ? '' : `, and said: ${tail}`}`);
+  throw notTaken(error, { step: version, row });
 }
 
+/** `row`: the prompt whose completions wait for it. */
 function notTaken(error: unknown, where: Readonly<Record<string, string | number>>): KelpieError {
+  const { attempts = 1 } = error instanceof PostError ? error.facts : {};
   const message = `the weights could not be handed over to the server that draws: ${messageOf(error)}`;
-  return new KelpieError(message, { code: 'handover-failed', where, cause: error });
+  return new KelpieError(message, { code: 'handover-failed', where: { ...where, attempts }, cause: error });
 }
