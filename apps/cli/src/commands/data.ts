@@ -32,7 +32,10 @@ export function addData(program: Command, context: Context): void {
     .description(
       'Reads rows as training would: lengths, duplicates, empty and identical sides, truncation, what a preference may be for. Says of each finding what it does to training and what to do about it.',
     )
-    .argument('<file...>', 'pairs, completions with a label, prompts with completions, or text; .jsonl, .ndjson or .json, also .gz')
+    .argument(
+      '<file...>',
+      'pairs, completions with a label, prompts with completions, or text; .jsonl, .ndjson or .json, also .gz',
+    )
     .addHelpText(
       'after',
       `
