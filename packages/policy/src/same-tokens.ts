@@ -18,15 +18,17 @@ export async function requireSameTokens(folders: readonly string[]): Promise<voi
   const [first, ...others] = [...new Set(files)];
   if (first === undefined || others.length === 0) return;
   const bytes = await readFile(first);
-  const own = tokensOf(bytes, first);
+  let own: ReadonlyMap<number, string> | undefined;
   for (const file of others) {
     const theirs = await readFile(file);
     if (theirs.equals(bytes)) continue;
+    own ??= tokensOf(bytes, first);
+    const known = own;
     const tokens = tokensOf(theirs, file);
-    const id = [...tokens.keys()].find((id) => own.has(id) && own.get(id) !== tokens.get(id));
+    const id = [...tokens.keys()].find((id) => known.has(id) && known.get(id) !== tokens.get(id));
     if (id === undefined) continue;
     throw new KelpieError(
-      `token ${id} is ${JSON.stringify(tokens.get(id))} here and ${JSON.stringify(own.get(id))} in ${first}: a reference must have the policy's tokenizer`,
+      `token ${id} is ${JSON.stringify(tokens.get(id))} here and ${JSON.stringify(known.get(id))} in ${first}: a reference must have the policy's tokenizer`,
       { code: 'reference-tokenizer', where: { file } },
     );
   }

@@ -113,17 +113,14 @@ describe('XPO', () => {
 describe('f-DPG', () => {
   const objective = getObjective('f-dpg');
 
-  it.each(['forward-kl', 'reverse-kl', 'js'])(
-    'comes to the target along %s',
-    async (divergence) => {
-      const { metrics } = await train(`f-dpg-${divergence}`, {
-        objective,
-        objectiveOptions: { divergence },
-        options: { steps: 40, completions: 8, targetBeta: 0.2 },
-      });
-      expect(rise(metrics.map(({ reward }) => reward!))).toBeGreaterThan(0.12);
-    },
-  );
+  it.each(['forward-kl', 'reverse-kl', 'js'])('comes to the target along %s', async (divergence) => {
+    const { metrics } = await train(`f-dpg-${divergence}`, {
+      objective,
+      objectiveOptions: { divergence },
+      options: { steps: 40, completions: 8, targetBeta: 0.2 },
+    });
+    expect(rise(metrics.map(({ reward }) => reward!))).toBeGreaterThan(0.12);
+  });
 
   it('goes as far as beta lets it, and no further', async () => {
     const kl = async (targetBeta: number) => {
@@ -141,6 +138,14 @@ describe('f-DPG', () => {
   it('refuses completions that are drawn from a part of the vocabulary', async () => {
     await expect(train('cut', { objective, options: { topK: 4 } })).rejects.toThrow('leave `topK` out');
   });
+});
+
+it('Nash-MD learns from how often a completion is preferred to others of its group', async () => {
+  const { metrics } = await train('nash-md', {
+    objective: getObjective('nash-md'),
+    options: { steps: 25, completions: 8 },
+  });
+  expect(rise(metrics.map(({ reward }) => reward!))).toBeGreaterThan(0.15);
 });
 
 describe('on whole groups', () => {

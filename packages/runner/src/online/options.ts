@@ -5,6 +5,7 @@ import { advantageNames } from './advantages.js';
 import { controllerNames } from './controllers.js';
 import { penaltyNames } from './penalties.js';
 import { takes } from './take.js';
+import { readings } from './win-rates.js';
 
 const shared = trainOptions.omit({ batchSize: true, epochs: true, maxSteps: true, heldout: true, samplePrompts: true });
 const count = () => z.int().min(1);
@@ -25,6 +26,12 @@ export const onlineOptions = shared.omit({ sampleTokens: true, evaluateEvery: tr
     .enum(takes)
     .optional()
     .describe('Which completions of a group are learnt from. Without it what the objective is on: all, best, pairs.'),
+  rewardsAs: z
+    .enum(readings)
+    .optional()
+    .describe(
+      'What an objective without advantages reads: rewards, or the share of its group that a completion wins against. Without it the latter for nash-md.',
+    ),
   targetBeta: z
     .number()
     .positive()

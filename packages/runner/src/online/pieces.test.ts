@@ -7,6 +7,7 @@ import { shape } from './penalties.js';
 import { ranksOf } from './ranks.js';
 import { tokenMeanOf } from './slopes.js';
 import { taken, usualTake } from './take.js';
+import { winRates } from './win-rates.js';
 
 const grid = { rows: 2, tokens: 2, completionMask: Uint8Array.of(1, 1, 1, 0) };
 const logprobs = Float64Array.of(-1, -2, -1.5, 0);
@@ -80,6 +81,11 @@ test('what is learnt from: all, the best, or best and worst', () => {
 test('places in a group by reward: ties share one, what nobody judged has none', () => {
   const rewards = Float64Array.of(1, 3, Number.NaN, 3, 5, 4);
   expect([...ranksOf(rewards, Int32Array.of(0, 0, 0, 0, 1, 1))]).toEqual([2, 0, -1, 0, 0, 1]);
+});
+
+test('the share of its group that a completion wins against, ties half', () => {
+  const rewards = Float64Array.of(1, 3, Number.NaN, 3, 5);
+  expect([...winRates(rewards, Int32Array.of(0, 0, 0, 0, 1))]).toEqual([0, 0.75, Number.NaN, 0.75, Number.NaN]);
 });
 
 test('how an objective averages what its tokens have earned', () => {

@@ -13,12 +13,15 @@ import type { OnlinePrompt } from './rollouts.js';
 import type { OnlineRun } from './run.js';
 import { onPairs, type Take, usualTake } from './take.js';
 import { requireDrawable } from './truncation.js';
+import { type Reading, usualReading } from './win-rates.js';
 
 /** What of a run is known before it begins. */
 export interface PlannedOnline {
   readonly options: OnlineOptions;
   readonly advantage: AdvantageName;
   readonly take: Take;
+  /** What the objective reads as rewards. */
+  readonly reading: Reading;
   /** What of a row the objective reads. */
   readonly perRow: readonly RowField[];
   /** Whether advantages are whitened. */
@@ -56,6 +59,7 @@ export function planOnline(run: OnlineRun): PlannedOnline {
   const whiten = options.whiten ?? valued;
   requireCritic({ place, objective, objectiveOptions, valued, policy, ...(critic && { critic }) });
   const take = options.take ?? usualTake(objective, objectiveOptions);
+  const reading = options.rewardsAs ?? usualReading(objective.name);
   requireGroups(objective, take, options);
   requireKnown(objective, objectiveOptions, { valued, take });
   requireDrawable(run, { ...options, take }, objectiveOptions);
@@ -68,6 +72,7 @@ export function planOnline(run: OnlineRun): PlannedOnline {
     options,
     advantage,
     take,
+    reading,
     perRow: objective.needsOf(objectiveOptions).perRow ?? [],
     whiten,
     critic: place,
@@ -76,7 +81,7 @@ export function planOnline(run: OnlineRun): PlannedOnline {
     config: {
       objective: objective.name,
       objectiveOptions: objective.resolveOptions(objectiveOptions),
-      options: { ...Object.fromEntries(strict), advantage, take, whiten },
+      options: { ...Object.fromEntries(strict), advantage, take, whiten, rewardsAs: reading },
       rewards: rewards.map(({ reward, weight = 1, madeOf = {} }) => ({ name: reward.name, weight, madeOf })),
       watched: watched.map(({ name }) => name),
       model: policy.info.hash,

@@ -14,6 +14,7 @@ import { taken } from './take.js';
 import { targetLogScores } from './targets.js';
 import { rewardRows } from './texts.js';
 import { truncationMetrics } from './truncation.js';
+import { winRates } from './win-rates.js';
 
 export interface Prepared {
   readonly lessons: Lessons;
@@ -33,6 +34,7 @@ export function prepareStep(
     whiten,
     take,
     perRow: read,
+    reading,
     step,
     coef,
   }: PlannedOnline & { readonly step: number; readonly coef: number },
@@ -59,12 +61,13 @@ export function prepareStep(
     advantages: byPrompt(rollouts, advantages, rollouts.examples),
     ...(returns && { returns: byPrompt(rollouts, returns, rollouts.examples) }),
   };
+  const readRewards = reading === 'win-rates' ? winRates(shaped.rewards, rollouts.groups) : shaped.rewards;
   const perRow = rowAdvantages(rollouts, advantages);
   const own = ownRows({ rollouts, judged, scores, sampled, shaped });
   const divergence = divergenceMetrics(own.rollouts, own.scores);
   const kl = divergence['divergence/kl_exact'] ?? divergence['divergence/kl_k1'];
   return {
-    lessons: lessonsOf(whole, taken(take, shaped.rewards, rollouts), shaped.rewards),
+    lessons: lessonsOf(whole, taken(take, shaped.rewards, rollouts), readRewards),
     ...(kl !== undefined && { kl }),
     metrics: {
       ...rewardMetrics(own.judged, own.rollouts.groups),
