@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { openReward, rewardTypes } from './config.js';
 import { leaf } from './reward.js';
+import { defineSource } from './source.js';
 import { rowOf } from './testing/rows.js';
 
 const rows = [rowOf('one two'), rowOf('one two three four', { ended: false })];
@@ -82,4 +83,17 @@ it('lists every type once, with a line on each and on each option that needs one
   expect(new Set(names).size).toBe(names.length);
   expect(names).toEqual(expect.arrayContaining(['length', 'http', 'classifier', 'function', 'ensemble', 'calibrated']));
   for (const { summary } of rewardTypes) expect(summary).toMatch(/^[a-z-].*[^.]$/);
+});
+
+it('opens sources of others by their names, and keeps the hash of what is behind them', async () => {
+  const mine = defineSource({
+    name: 'mine',
+    summary: 'a source of another package',
+    options: {},
+    open: ({ name }) => leaf({ name, hash: 'abc', judge: async (all) => ({ rewards: all.map(() => 3) }) }),
+  });
+  const reward = await openReward({ type: 'clipped', high: 2, of: { type: 'mine' } }, { sources: [mine] });
+  expect([...(await reward.judge([rowOf('a')])).rewards]).toEqual([2]);
+  expect(reward.hash).toBe('abc');
+  await expect(openReward({ type: 'mien' }, { sources: [mine] })).rejects.toThrow('nearest: mine');
 });

@@ -76,7 +76,7 @@ async function openKeys({ weight = 1, ...keys }: Options, called: string): Promi
     hashes.push(hash);
     return exported;
   };
-  const reward = await rewards.openReward(keys, { load, sources: [rewardModel as unknown as Source] });
+  const reward = await rewards.openReward(keys, { load, sources: [rewardModel] });
   if (reward.hash !== undefined) hashes.push(reward.hash);
   return {
     reward,
