@@ -30,6 +30,8 @@ const headOf = (vocabularySize: number): Model => ({
 });
 
 interface Result {
+  /** [n]: as it comes where bans are ruled out. */
+  readonly trusting: number[];
   /** [n] */
   readonly value: number[];
   /** [n, vocabulary] */
@@ -63,11 +65,13 @@ async function scoreAt(
     return session.run(new Map([...feeds].filter(([input]) => session.inputs.includes(input))));
   };
   const value = (await run('score', () => scoreGraph(options)))[name]!;
+  const trusting = (await run('trusting', () => scoreGraph({ ...options, bans: false })))[name]!;
   const dlogits = (await run('vjp', () => scoreVjpGraph({ ...options, wanted: [], valued: [] })))['grad/hidden']!;
   const flat = [...floats(dlogits)];
   await sessions.dispose();
   return {
     value: [...floats(value)],
+    trusting: [...floats(trusting)],
     dlogits: policy.map((_, i) => flat.slice(i * width, (i + 1) * width)),
   };
 }
@@ -157,7 +161,8 @@ describe.each(names)('%s', (name) => {
   });
 
   test('is what the objectives make of the same logits', async () => {
-    const { value, dlogits } = await scoreAt(name, policies, references, 'float64');
+    const { value, trusting, dlogits } = await scoreAt(name, policies, references, 'float64');
+    expect(trusting).toEqual(value);
     const logits = {
       rows: policies.length,
       tokens: 1,
@@ -237,7 +242,9 @@ const bans: readonly [ScoreName, typeof policyBans, number][] = [
 
 test.each(bans)('%s of %o is %d', async (name, { policy, reference }, expected) => {
   for (const dtype of ['float64', 'float32'] as const) {
-    const { value, dlogits } = await scoreAt(name, [logOf(policy)], [logOf(reference)], dtype);
+    const { value, trusting, dlogits } = await scoreAt(name, [logOf(policy)], [logOf(reference)], dtype);
+    // Right, or seen to be wrong.
+    if (Number.isFinite(trusting[0])) expect(apart(trusting[0]!, expected, 1)).toBeLessThan(1e-6);
     if (expected === Number.POSITIVE_INFINITY) {
       expect(value[0]).toBe(expected);
       continue;

@@ -19,9 +19,10 @@ const probabilityOf = ({ p, q }: ScoreContext, side: Side): Value => (side === '
 /** x = log p - log q. Not a number where both sides ban the token. */
 export const logratio = ({ g, logp, logq }: ScoreContext): Value => g.sub(logp, logq());
 
-/** `x` where the side can draw the token, else 0. */
+/** `x` where the side can draw the token, else 0; `x` as it is where bans are ruled out. */
 function drawn(c: ScoreContext, side: Side, x: Value): Value {
   const { g } = c;
+  if (!c.bans) return x;
   return g.where(g.greater(logOf(c, side), g.scalar(BANNED)), x, g.scalar(0));
 }
 

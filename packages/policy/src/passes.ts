@@ -257,7 +257,10 @@ export class Passes {
 
   // --- heads -------------------------------------------------------------------------------------------------------
 
-  /** Scores of hidden states [scored, hidden], each [scored]. */
+  /**
+   * Scores of hidden states [scored, hidden], each [scored]. That no token is banned is taken for granted, which spares
+   * divergences passes over the vocabulary; a chunk with a score that is not finite is scored again without.
+   */
   async score(
     { layout, hidden }: Forward,
     names: readonly ScoreName[],
@@ -266,15 +269,24 @@ export class Passes {
   ): Promise<Map<ScoreName, Float64Array>> {
     const { model, dtype } = this.#options;
     const tempered = temperature !== 1;
-    const session = await this.sessions.get(`head/score/${names.join()}/${tempered}`, () =>
-      scoreGraph({ model, dtype, scores: names, tempered }),
-    );
+    const sessionOf = (bans: boolean) =>
+      this.sessions.get(`head/score/${names.join()}/${tempered}/${bans}`, () =>
+        scoreGraph({ model, dtype, scores: names, tempered, bans }),
+      );
     const out = new Map(names.map((name) => [name, new Float64Array(layout.sources.length)]));
     for (const chunk of this.#chunks(layout)) {
       const feeds = this.#headFeeds(layout, chunk, temperature, reference?.hidden);
       feeds.set('hidden', this.#hiddenOf(hidden, chunk));
-      const outputs = await session.run(this.feeds(session, weights, feeds, reference?.weights));
-      for (const name of names) out.get(name)!.set(floats(outputs[name]!), chunk.from);
+      const run = async (session: Session) => {
+        const outputs = await session.run(this.feeds(session, weights, feeds, reference?.weights));
+        return names.map((name) => floats(outputs[name]!));
+      };
+      const taken = await run(await sessionOf(false));
+      const finite = taken.every((values) => values.every(Number.isFinite));
+      const scored = finite || reference === undefined ? taken : await run(await sessionOf(true));
+      names.forEach((name, i) => {
+        out.get(name)!.set(scored[i]!, chunk.from);
+      });
     }
     return out;
   }

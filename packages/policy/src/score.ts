@@ -19,6 +19,11 @@ export interface ScoreContext {
   q(): Value;
   /** int64 [n] */
   readonly targets: Value;
+  /**
+   * Whether log-probabilities may be -Infinity. Where they are taken to be finite, terms are not selected, and one that is
+   * not makes the score not finite: whoever runs the graph then takes the other.
+   */
+  readonly bans: boolean;
 }
 
 /** A number per scored token: its value and its gradient at the (tempered) logits, side by side. */
@@ -81,6 +86,8 @@ interface HeadGraphOptions {
   readonly scores: readonly ScoreName[];
   /** Divides the logits by a temperature, whose inverse comes in: a pass over all logits, left out where it is 1. */
   readonly tempered: boolean;
+  /** See `ScoreContext`. Default true. */
+  readonly bans?: boolean;
   readonly lora?: readonly LoraModule[];
   /**
    * Takes the hidden states of whole rows [rows, tokens, width] and where the scored ones stand, `sources` [scored], and
@@ -98,7 +105,7 @@ export function isScalar(name: ScoreName): boolean {
   return 'scalar' in scoreOf(name);
 }
 
-function context({ model, dtype, tempered, lora = [], placed = false }: HeadGraphOptions): {
+function context({ model, dtype, tempered, bans = true, lora = [], placed = false }: HeadGraphOptions): {
   m: ModelBuilder;
   hidden: Value;
   logits(): Value;
@@ -138,6 +145,7 @@ function context({ model, dtype, tempered, lora = [], placed = false }: HeadGrap
     logits,
     context: {
       g,
+      bans,
       get logp() {
         return logp();
       },
