@@ -180,6 +180,15 @@ describe('a reward server that', () => {
   });
 });
 
+/** Something to wait for. */
+function signalled(): { readonly given: Promise<void>; readonly give: () => void } {
+  let give = () => {};
+  const given = new Promise<void>((resolve) => {
+    give = resolve;
+  });
+  return { given, give };
+}
+
 describe('a reward function that', () => {
   /** Like the right one, but for row 5 of the second step. */
   const unlike = (otherwise: () => number | Promise<number>, timeoutMs: number) => {
@@ -208,6 +217,26 @@ describe('a reward function that', () => {
     expect(error).toMatchObject({ code: 'reward-failed', reward: 'mine' });
     expectKept(name);
     expectSame(await train(name, good(), { resume: true }), others);
+  });
+
+  it('throws ends what else is asked: nothing is left waiting', async () => {
+    const [asked, left] = [signalled(), signalled()];
+    faults = {
+      0: (_, response) => {
+        response.on('close', left.give);
+        asked.give();
+      },
+    };
+    const other = http.open({ url: url(), name: 'other', retries: 0 });
+    const rewards = [rowReward(() => asked.given.then(() => JSON.parse('{')), { name: 'mine' }), other].map(
+      (reward) => ({ reward }),
+    );
+    await using policy = await Engine.open({ model: base, threads: 1, keepReference: true });
+    requests = 0;
+    const run = { policy, objective: getObjective('grpo'), prompts, rewards, outFolder: scratch.at('left'), stop: [0] };
+    const error = await failure(trainOnline({ ...run, options: { steps: 1, completions: 2, maxNewTokens: 2 } }));
+    expect(error.reward).toBe('mine');
+    await left.given;
   });
 
   it('of all rows gives too few numbers: an error with both counts', async () => {

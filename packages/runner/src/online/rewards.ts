@@ -1,5 +1,5 @@
 import { KelpieError } from '@kelpie/policy';
-import type { Reward, RewardRow, RewardState } from '@kelpie/rewards';
+import { inParallel, type Reward, type RewardRow, type RewardState } from '@kelpie/rewards';
 
 export interface WeightedReward {
   readonly reward: Reward;
@@ -36,18 +36,17 @@ export function requireRewards({ rewards, watched }: Judges): void {
   throw new KelpieError(`two rewards are called \`${twice}\`: give one of them another name`, { code: 'bad-option' });
 }
 
-/** Asks every reward, side by side. Rows that one leaves unjudged are judged by the others. */
+/** Asks every reward, side by side; the first that fails ends them all. Rows that one leaves unjudged are judged by the others. */
 export async function judge(
   { rewards, watched }: Judges,
   rows: readonly RewardRow[],
   { state, signal }: { readonly state: RewardState; readonly signal?: AbortSignal },
 ): Promise<Judged> {
-  const options = { state, ...(signal && { signal }) };
-  const ask = (reward: Reward) => reward.judge(rows, options);
-  const [optimised, others] = await Promise.all([
-    Promise.all(rewards.map(({ reward }) => ask(reward))),
-    Promise.all(watched.map(ask)),
-  ]);
+  const all = [...rewards.map(({ reward }) => reward), ...watched];
+  const judged = await inParallel(all, all.length, signal, (reward, _, aborted) =>
+    reward.judge(rows, { state, signal: aborted }),
+  );
+  const [optimised, others] = [judged.slice(0, rewards.length), judged.slice(rewards.length)];
   const terms = optimised.map((judged) => judged.rewards);
   const weights = rewards.map(({ weight = 1 }) => weight);
   return {
