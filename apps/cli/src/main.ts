@@ -82,7 +82,9 @@ Examples:
   kelpie certify dpo
   kelpie data check pairs.jsonl --model base
   kelpie train dpo --model base --data pairs.jsonl --out tuned
+  kelpie train ppo --model base --prompts prompts.jsonl --reward reward-model:path=judge --out tuned
   kelpie train --config run.yaml --set training.epochs=2 --dry-run
+  kelpie explain divergence/kl_exact
   kelpie generate --model tuned/model --prompt "My review:"
   kelpie score --model tuned/model --reference base --data heldout.jsonl
   kelpie report tuned
