@@ -59,7 +59,7 @@ const metricsOf = (out: string) =>
     .map((line) => JSON.parse(line) as Record<string, number>);
 
 describe('objectives on fresh completions', () => {
-  it.each(['xpo', 'f-dpg', 'gvpo', 'online-dpo', 'best-of-n', 'online-superhf'])(
+  it.each(['xpo', 'f-dpg', 'gvpo', 'online-dpo', 'best-of-n', 'online-superhf', 'online-nash-md'])(
     '%s has a command',
     async (objective) => {
       const { code, err } = await train(objective, objective, '--learning-rate', '1e-4');

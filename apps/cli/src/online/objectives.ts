@@ -31,6 +31,12 @@ const methods: readonly Objective[] = [
     summary: 'Raises the likelihood of the best of fresh completions, held to the reference over the whole vocabulary.',
     paper: 'Mukobi et al. 2023, arXiv:2310.16763',
   }),
+  named('nash-md', {
+    name: 'online-nash-md',
+    title: 'Online Nash-MD',
+    summary: 'Follows how often a fresh completion is preferred to others of its prompt, held to the reference.',
+    paper: 'Munos et al. 2023, arXiv:2312.00886',
+  }),
 ];
 
 /** Objectives that learn from fresh completions and what rewards say of them. */

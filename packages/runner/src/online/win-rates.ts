@@ -22,5 +22,5 @@ export type Reading = (typeof readings)[number];
 
 /** What an objective that reads rewards means by them: Nash-MD how likely a completion is to be preferred. */
 export function usualReading(objective: string): Reading {
-  return objective === 'nash-md' ? 'win-rates' : 'rewards';
+  return objective.endsWith('nash-md') ? 'win-rates' : 'rewards';
 }
