@@ -1,3 +1,5 @@
+import type { Divergence } from '@kelpie/objectives';
+import { expectation } from '@kelpie/objectives/enumerable';
 import { type Policy, treeOf } from '@kelpie/policy';
 
 /** Digits 0, 1, 2 and completions of six of them: everything that `gpt-nano-sort` can be asked and can say. */
@@ -32,22 +34,14 @@ export async function allLogprobs(
   return all;
 }
 
-/** E R - beta KL(policy ‖ reference), of all completions. */
+/** E R - beta D(policy ‖ reference), of all completions. */
 export function regularisedValue(
   logprobs: Float64Array,
   reference: Float64Array,
   rewards: Float64Array,
-  beta: number,
+  { beta, divergence }: { readonly beta: number; readonly divergence: Divergence },
 ): number {
-  return logprobs.reduce(
-    (sum, logprob, y) => sum + Math.exp(logprob) * (rewards[y]! - beta * (logprob - reference[y]!)),
-    0,
-  );
-}
-
-/** The most it can be, beta log E_reference e^(R/beta), which the policy ∝ reference e^(R/beta) has. */
-export function bestValue(reference: Float64Array, rewards: Float64Array, beta: number): number {
-  return beta * Math.log(reference.reduce((sum, logprob, y) => sum + Math.exp(logprob + rewards[y]! / beta), 0));
+  return expectation(logprobs, rewards) - beta * divergence.exact(logprobs, reference).value;
 }
 
 export function mean(values: readonly number[]): number {
