@@ -201,6 +201,13 @@ describe('a server that fails now and then', () => {
     await sameAsUndisturbed(files);
   });
 
+  it('draws all completions of a prompt alike is warned of', async () => {
+    const one = ({ choices }: Answer) => ({ choices: choices.map((_, index) => ({ ...choices[0]!, index })) });
+    server.fault = ({ path }) => (path === '/v1/completions' ? { change: one } : undefined);
+    const { warnings } = await train('alike', { stop: [] });
+    expect(warnings).toContainEqual(expect.stringContaining('draws them with one seed'));
+  });
+
   it('never answers: let go of after the time limit', async () => {
     await undisturbed();
     faultsAt(4, 'hang');

@@ -116,7 +116,10 @@ export function completionsServer(options: CompletionsServerOptions): RolloutEng
           completions: served.flatMap((all, prompt) => all.map((one): Completion => ({ prompt, ...one }))),
           logprobTemperature: logprobs === 'raw' ? 1 : request.temperature,
           metrics: { 'sampler/steps_behind': follows ? 0 : version },
-          ...(failures.length > 0 && { warnings: [askedAgain(failures)] }),
+          warnings: [
+            ...(failures.length > 0 ? [askedAgain(failures)] : []),
+            ...(request.temperature > 0 && served.every(areOne) ? [sameAll] : []),
+          ],
         };
       } catch (error) {
         throw withoutKey(error, key);
@@ -179,6 +182,15 @@ function askedAgain(failures: readonly string[]): string {
   const times = failures.length === 1 ? 'once' : `${failures.length} times`;
   return `the server that draws failed ${times} and was asked again; the last: ${failures.at(-1)}`;
 }
+
+/** Whether several completions of a prompt, none of them short, are one. */
+function areOne(served: readonly ServedCompletion[]): boolean {
+  const [first, ...others] = served.map(({ ids }) => ids);
+  return others.length > 0 && first!.length >= 4 && others.every((ids) => ids.join() === first!.join());
+}
+
+const sameAll =
+  'the completions of each prompt are all the same: the server draws them with one seed, or the policy is sure of them; groups teach nothing so';
 
 function hidden(text: string, key: string | undefined): string {
   return key ? text.replaceAll(key, '***') : text;
