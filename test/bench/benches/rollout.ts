@@ -13,7 +13,7 @@ import { shape42M, startWithTokenizer } from '../shape.js';
 import { splitTable } from '../split.js';
 import { table } from '../table.js';
 
-export const defaults = { models: 'small,large', steps: '6', completions: '8', tokens: '64' };
+export const defaults = { models: 'small,large', steps: '', completions: '8', tokens: '64' };
 
 interface PeerOutput {
   readonly versions: Readonly<Record<string, string>>;
@@ -46,6 +46,8 @@ const beta = 0.05;
 interface Model {
   readonly title: string;
   readonly prompts: number;
+  /** Without `--steps`. */
+  readonly steps: number;
   /** Times TRL's completions/s. */
   readonly limit: number;
   /** A folder with weights and tokenizer; in `folder`, if it has to be made. */
@@ -56,12 +58,14 @@ const models: Readonly<Record<string, Model>> = {
   small: {
     title: 'TinyStories-656K',
     prompts: 8,
+    steps: 12,
     limit: 2.5,
     open: async () => ({ model: shared('models/TinyStories-656K') }),
   },
   large: {
     title: '41.7M parameters',
     prompts: 4,
+    steps: 4,
     limit: 1.6,
     open: (folder, python) => startWithTokenizer(folder, shape42M, 'phi-3-mini', python),
   },
@@ -87,7 +91,7 @@ export async function run(args: readonly string[]): Promise<{ settings: Settings
     }
   }
   const { own, rounds, threads } = settings;
-  const how = `${own.completions} completions of each prompt, ${own.tokens} tokens at most, ${own.steps} steps of one update each, temperature 1, AdamW at ${learningRate}, float32, full fine-tuning, mean over tokens, clip 0.2, k3 penalty of ${beta} against the start in the loss, reward: mean valence of VADER's lexicon a word. Completions/s over the whole run, first steps and files included; medians of ${rounds} interleaved rounds, in brackets the range.`;
+  const how = `${own.completions} completions of each prompt, ${own.tokens} tokens at most, one update a step, temperature 1, AdamW at ${learningRate}, float32, full fine-tuning, mean over tokens, clip 0.2, k3 penalty of ${beta} against the start in the loss, reward: mean valence of VADER's lexicon a word. Completions/s over the whole run, first steps and files included; medians of ${rounds} interleaved rounds, in brackets the range.`;
   const which = `Both sides draw, judge, score by the reference and learn in one update a step, so that neither scores its own completions apart. Kelpie has a default run's settings, without evaluation, self-check and saved model, which TRL has not either: it keeps every completion in rollouts.jsonl, and measures entropy and both exact divergences over the whole vocabulary. TRL measures the entropy; the line without exact divergences (\`divergence: false\`) is the like-for-like.`;
   return {
     settings,
@@ -110,7 +114,7 @@ interface Place {
 async function measure(settings: Settings, { model, folder, peer }: Place) {
   const { own, rounds, threads } = settings;
   const [steps, completions, tokens] = [
-    count('steps', own.steps),
+    own.steps === '' ? model.steps : count('steps', own.steps),
     count('completions', own.completions),
     count('tokens', own.tokens),
   ];
@@ -156,7 +160,7 @@ async function measure(settings: Settings, { model, folder, peer }: Place) {
   const versions = Object.entries(results.get(trl)?.[0]?.versions ?? {});
   const report = [
     `### ${model.title}`,
-    `${(parameters / 1e6).toFixed(2)}M parameters, ${model.prompts} prompts a step.`,
+    `${(parameters / 1e6).toFixed(2)}M parameters, ${model.prompts} prompts a step, ${steps} steps.`,
     speedTable(results),
     ...(results.has(trl)
       ? [
