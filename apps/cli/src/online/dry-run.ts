@@ -137,12 +137,27 @@ async function memoryOfRollouts({ place, policy, critic, config, trees, options 
     label: "the decoder's cache",
     bytes: rows * tokens * shape.layers * 2 * shape.kvHeads * shape.headDim * 4,
   };
+  const batches = batchesOf(planned, { steps: 1, examples: trees, heldout: [], options: caps, scoresReference: false });
+  const besides = critic
+    ? [{ label: 'critic', bytes: await memoryOfCritic(config.online.critic!, critic, batches) }]
+    : [];
   return memoryOf({
     shape,
     parameters: policy.info.parameters,
     trainedParameters: policy.info.trainedParameters,
     copiesReference: config.lora.rank === undefined || config.training.syncReferenceEvery > 0,
-    others: [cache, ...(critic ? [{ label: 'critic', bytes: 16 * critic.info.parameters }] : [])],
-    ...batchesOf(planned, { steps: 1, examples: trees, heldout: [], options: caps, scoresReference: false }),
+    others: [cache, ...besides],
+    ...batches,
   });
+}
+
+/** It is trained on the same batches, in the same process, and has no logits. */
+async function memoryOfCritic(
+  place: string,
+  { info: { parameters, trainedParameters } }: Policy,
+  { training }: ReturnType<typeof batchesOf>,
+): Promise<number> {
+  const sizes = { shape: await modelShape(place), parameters, trainedParameters, copiesReference: false };
+  const { parts } = memoryOf({ ...sizes, training, scored: 0 });
+  return parts.reduce((sum, { label, bytes }) => (label === 'process' ? sum : sum + bytes), 0);
 }
