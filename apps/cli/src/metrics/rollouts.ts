@@ -142,20 +142,20 @@ export const rollouts = metricsOf({
   'sampler/max_logprob_difference': [
     'Largest difference between what drew a token and what scores it, over the tokens of the step.',
     'nats',
-    'rounding: below 1e-4 in float32',
-    'above 0.1: another temperature, model or tokenizer drew; ratios of such tokens mean nothing',
+    'rounding: below 1e-4 in-process; up to about 1 for single tokens of a server in bfloat16',
+    "above that: another temperature, model or other weights drew. Ratios are of the scorer and stay 1 at first, but the completions are not the policy's own",
   ],
   'sampler/mean_logprob_difference': [
     'Mean of those differences.',
     'nats',
-    'rounding',
-    'above 0.01: the engine runs older or otherwise rounded weights',
+    'below 1e-5 in-process; about 0.01 for a server in bfloat16',
+    'above 0.05, where a run warns: the engine has older weights or another temperature',
   ],
   'sampler/share_off': [
     'Share of tokens on which they differ by more than 0.1 nats.',
     'share, 0 to 1',
-    '0',
-    'above 0: see `sampler/max_logprob_difference`',
+    '0 in-process; a few per cent for a server in bfloat16',
+    'more: see `sampler/mean_logprob_difference`',
   ],
   'sampler/truncation_kl': [
     'KL of what was drawn from, cut by top-k and the like, from the policy itself.',
