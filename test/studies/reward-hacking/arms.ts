@@ -3,9 +3,16 @@ import { plantedError, type Reward } from '@kelpie/rewards';
 import { rewardModel } from '@kelpie/runner';
 import { wordPairError } from './word-pairs.js';
 
-/** Proxies of the gold reward; those that are swept meet every penalty, the others none. */
+/** Proxies of the gold reward; those that are swept meet every penalty, the others none. `share` is that of the labels. */
 export const arms = {
-  labels: { title: 'reward model from few labels', draws: 'labels', heavy: false, swept: true },
+  labels: { title: 'reward model from few labels', draws: 'labels', share: 1, heavy: false, swept: true },
+  'labels-fewer': {
+    title: 'reward model from a quarter of them',
+    draws: 'labels',
+    share: 0.25,
+    heavy: false,
+    swept: false,
+  },
   'pairs-gaussian': { title: 'planted, a draw a word pair, Gaussian', draws: 'word pairs', heavy: false, swept: true },
   'pairs-heavy': { title: 'planted, a draw a word pair, heavy-tailed', draws: 'word pairs', heavy: true, swept: true },
   'texts-gaussian': {
@@ -25,6 +32,12 @@ export const arms = {
 export type ArmName = keyof typeof arms;
 export const armNames = Object.keys(arms) as [ArmName, ...ArmName[]];
 
+/** Pairs that the reward model of an arm is trained on; none for a planted proxy. */
+export function labelsOf(arm: ArmName, labels: number): number {
+  const own = arms[arm];
+  return own.draws === 'labels' ? Math.max(1, Math.round(labels * own.share)) : 0;
+}
+
 export interface ProxyOptions {
   readonly seed: number;
   readonly gold: Reward;
@@ -32,7 +45,7 @@ export interface ProxyOptions {
   readonly moments: { readonly mean: number; readonly deviation: number };
   readonly correlation: number;
   readonly degreesOfFreedom: number;
-  /** Folder of this seed's reward model. */
+  /** Folder of the reward model, for an arm that has one. */
   readonly model: string;
   readonly threads: number;
 }

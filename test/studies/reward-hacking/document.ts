@@ -25,20 +25,20 @@ export function reportOf({ runs, labels, missing }: Results, settings: Settings)
 
 function facts(runs: readonly RunRecord[], { run, threads }: Settings): string {
   const seconds = spreadOf(runs.map((one) => one.seconds));
-  const { objective, steps, epochs, prompts, completions, maxNewTokens, learningRate, evaluate } = run;
+  const { objective, steps, epochs, prompts, completions, maxNewTokens, learningRate, evaluate, chi2Clip } = run;
   return [
-    `${runs.length} runs of ${objective.toUpperCase()}, each ${steps} steps of ${prompts} x ${completions} completions of at most ${maxNewTokens} tokens, ${epochs} passes, learning rate ${learningRate}; ${evaluate} held-out prompts. Planted proxies: correlation ${run.correlation}, heavy tails of Student's t with ${run.degreesOfFreedom} degrees of freedom. Rewards are in deviations of the base model's completions, divergences in nats a completion; ± is one standard error over seeds.`,
+    `${runs.length} runs of ${objective.toUpperCase()}, each ${steps} steps of ${prompts} x ${completions} completions of at most ${maxNewTokens} tokens, ${epochs} passes, learning rate ${learningRate}; ${evaluate} held-out prompts. χ² goes on as its tangent beyond a ratio of e^${chi2Clip}. Planted proxies: correlation ${run.correlation}, heavy tails of Student's t with ${run.degreesOfFreedom} degrees of freedom. Rewards are in deviations of the base model's completions, divergences in nats a completion; ± is one standard error over seeds.`,
     `${machineText(threads)} a run; ${seconds.mean.toFixed(0)} s a run on a shared machine.`,
   ].join('\n\n');
 }
 
 function labelTable(labels: readonly LabelRecord[], runs: readonly RunRecord[]): string {
-  const rows = labels.map(({ seed, labels: pairs, accuracy, calibrationError }) => {
-    const run = runs.find((one) => one.arm === 'labels' && one.seed === seed);
-    const figures = [pairs.toString(), `${(100 * accuracy).toFixed(1)} %`, calibrationError.toFixed(3)];
-    return [`${seed}`, ...figures, run === undefined ? '' : run.correlation.toFixed(2)];
+  const rows = labels.map(({ arm, seed, labels: pairs, accuracy, calibrationError }) => {
+    const run = runs.find((one) => one.arm === arm && one.seed === seed);
+    const figures = [`${seed}`, `${(100 * accuracy).toFixed(1)} %`, calibrationError.toFixed(3)];
+    return [`${pairs}`, ...figures, run === undefined ? '' : run.correlation.toFixed(2)];
   });
-  return table(['seed', 'pairs', 'held-out accuracy', 'calibration error', 'correlation with the true score'], rows);
+  return table(['pairs', 'seed', 'held-out accuracy', 'calibration error', 'correlation with the true score'], rows);
 }
 
 function unregularised(groups: readonly Group[]): string {

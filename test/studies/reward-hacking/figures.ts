@@ -69,7 +69,7 @@ function overSteps(arm: ArmName, groups: readonly Group[]): Figure[] {
 
 /** True score of the planted proxies side by side. */
 function tails(groups: readonly Group[]): Figure[] {
-  const own = groups.filter(({ arm, penalty }) => penalty === 'none' && arm !== 'labels');
+  const own = groups.filter(({ arm, penalty }) => penalty === 'none' && arms[arm].draws !== 'labels');
   if (own.length === 0) return [];
   const colors: readonly Color[] = ['s0', 's1', 's2', 's3'];
   const series = (of: 'proxy' | 'gold') =>

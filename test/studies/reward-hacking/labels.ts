@@ -3,12 +3,14 @@ import { join } from 'node:path';
 import { getObjective } from '@kelpie/objectives';
 import { openPolicy, type Tokenizer } from '@kelpie/policy';
 import { asJudged, holdOut, padTokenOf, trainOffline } from '@kelpie/runner';
+import { type ArmName, labelsOf } from './arms.js';
 import type { RunSettings } from './settings.js';
 import { base, pairsOf } from './shipped.js';
 import { readJson, writeJson } from './store.js';
 
 /** What a reward model came to on pairs that are held out. */
 export interface LabelRecord {
+  readonly arm: ArmName;
   readonly seed: number;
   readonly labels: number;
   readonly steps: number;
@@ -18,21 +20,24 @@ export interface LabelRecord {
 
 const fileOf = (folder: string): string => join(folder, 'heldout.json');
 
-/** Trains a reward model on `labels` pairs drawn by the seed, unless its folder is there. Folder: `model/`, `heldout.json`. */
+/** Trains the reward model of an arm and a seed, unless its folder is there. Folder: `model/`, `heldout.json`. */
 export async function trainLabels(
   folder: string,
   {
+    arm,
     seed,
-    settings: { labels, labelSteps, reference },
+    settings: { labels: most, labelSteps, reference },
     tokenizer,
     threads,
   }: {
+    readonly arm: ArmName;
     readonly seed: number;
     readonly settings: Pick<RunSettings, 'labels' | 'labelSteps' | 'reference'>;
     readonly tokenizer: Tokenizer;
     readonly threads: number;
   },
 ): Promise<LabelRecord> {
+  const labels = labelsOf(arm, most);
   if (existsSync(fileOf(folder))) {
     const found = readJson<LabelRecord>(fileOf(folder));
     if (found.labels === labels && found.steps === labelSteps) return found;
@@ -61,6 +66,7 @@ export async function trainLabels(
     save: { padTokenId },
   });
   const record: LabelRecord = {
+    arm,
     seed,
     labels,
     steps: labelSteps,

@@ -97,6 +97,7 @@ export async function runOnce(place: Place, given: Given): Promise<RunRecord> {
         learningRate: settings.learningRate,
         schedule: 'constant',
         evaluatePrompts: settings.evaluate,
+        occupancyClip: settings.chi2Clip,
         penalty,
         ...(penalty !== 'none' && { penaltyCoef: coefficient }),
         seed,

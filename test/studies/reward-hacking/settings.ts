@@ -15,6 +15,8 @@ export interface RunSettings {
   readonly prompts: number;
   readonly completions: number;
   readonly maxNewTokens: number;
+  /** Nats of the ratio to the base model beyond which χ² goes on as its tangent. */
+  readonly chi2Clip: number;
   /** Held-out prompts that are completed before and after. */
   readonly evaluate: number;
   /** Pairs that a reward model is trained on, and for how many steps of 16. */
@@ -48,15 +50,16 @@ export interface Settings {
 
 const defaults: RunSettings = {
   objective: 'ppo',
-  steps: 24,
+  steps: 32,
   epochs: 2,
-  learningRate: 1e-3,
+  learningRate: 5e-4,
   prompts: 4,
   completions: 8,
   maxNewTokens: 40,
+  chi2Clip: 5,
   evaluate: 96,
-  labels: 64,
-  labelSteps: 30,
+  labels: 200,
+  labelSteps: 40,
   correlation: 0.5,
   degreesOfFreedom: 2,
   reference: 256,
@@ -76,14 +79,14 @@ const whole = [
   'labelSteps',
   'reference',
 ] as const;
-const numbers = ['learningRate', 'correlation', 'degreesOfFreedom'] as const;
+const numbers = ['learningRate', 'chi2Clip', 'correlation', 'degreesOfFreedom'] as const;
 const kebab = (name: string): string => name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
 
 const sweep = {
   seeds: '0,1,2,3,4',
   arms: armNames.join(','),
   kl: '0.03,0.1,0.3',
-  chi2: '0.0001,0.001,0.01',
+  chi2: '0.0005,0.003,0.02',
   'sqrt-chi2': '',
   out: 'runs/reward-hacking',
   parallel: '2',

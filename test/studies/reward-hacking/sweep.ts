@@ -52,13 +52,15 @@ export async function sweep(settings: Settings, tell: (line: string) => void): P
     const tokenizer = await openTokenizer(base);
     const reference = await referenceIn(out, { run, tokenizer, threads });
     const standings = new Map<string, Promise<Standing>>();
-    const modelOf = (seed: number): string => join(out, 'reward-models', `seed-${seed}`);
-    const prepare = async ({ arm, seed }: Place): Promise<Standing> => {
-      const model = modelOf(seed);
-      if (arm === 'labels') await trainLabels(model, { seed, settings: run, tokenizer, threads });
+    const modelOf = ({ arm, seed }: Place): string => join(out, 'reward-models', `${arm}-seed-${seed}`);
+    const prepare = async (place: Place): Promise<Standing> => {
+      const { arm, seed } = place;
+      const model = modelOf(place);
+      const learnt = arms[arm].draws === 'labels';
+      if (learnt) await trainLabels(model, { arm, seed, settings: run, tokenizer, threads });
       const proxy = await openProxy(arm, { ...run, seed, gold, moments: reference.gold, model, threads });
       try {
-        return await standingOf(reference, proxy, { planted: arm !== 'labels' });
+        return await standingOf(reference, proxy, { planted: !learnt });
       } finally {
         await proxy.dispose();
       }
@@ -71,7 +73,7 @@ export async function sweep(settings: Settings, tell: (line: string) => void): P
       if (!standings.has(key)) standings.set(key, prepare(place));
       const standing = await standings.get(key)!;
       const scratch = join(out, 'work');
-      const model = modelOf(place.seed);
+      const model = modelOf(place);
       const given = { settings: run, tokenizer, reference, standing, scratch, model, threads };
       const record = await runOnce(place, given);
       writeJson(fileOf(out, place), record);
@@ -119,6 +121,8 @@ async function referenceIn(
 function labelsIn(out: string): LabelRecord[] {
   const folder = join(out, 'reward-models');
   if (!existsSync(folder)) return [];
-  const names = readdirSync(folder).filter((name) => /^seed-\d+$/.test(name));
-  return names.map((name) => readJson<LabelRecord>(join(folder, name, 'heldout.json'))).sort((a, b) => a.seed - b.seed);
+  const names = readdirSync(folder).filter((name) => /-seed-\d+$/.test(name));
+  return names
+    .map((name) => readJson<LabelRecord>(join(folder, name, 'heldout.json')))
+    .sort((a, b) => b.labels - a.labels || a.seed - b.seed);
 }
