@@ -132,8 +132,11 @@ export interface Forward {
   readonly vjp: Vjp;
 }
 
-/** Tokens of forward passes that wait at once, at most; but one may. */
-const WAITING_TOKENS = ROOM * 4096;
+/**
+ * Tokens of forward passes that wait at once, at most; but one may. A pass keeps some 13 numbers of a token for each layer and
+ * hidden unit, about parameters/hidden size, and hidden sizes go with the root of the parameters: 1 GB.
+ */
+const waitingTokens = (parameters: number): number => Math.min(ROOM * 4096, 2e7 / Math.sqrt(parameters));
 
 interface Scoring extends Budget, Pick<OnlineOptions, 'temperature'> {
   readonly scores: readonly ScoreName[];
@@ -166,7 +169,8 @@ export async function scoreForward(
   const table = emptyTable(scores, examples);
   const batches = microBatches(examples, budget, policy.info);
   const treesOf = (batch: readonly number[]) => batch.map((index) => examples[index]!.tree);
-  const most = budget.microBatchTokens === undefined && budget.microBatchRows === undefined ? WAITING_TOKENS : 0;
+  const asked = budget.microBatchTokens !== undefined || budget.microBatchRows !== undefined;
+  const most = asked ? 0 : waitingTokens(policy.info.parameters);
   let tokens = 0;
   const waiting = batches.filter((batch, at) => {
     tokens += treesOf(batch).reduce((sum, tree) => sum + treeTokens(tree), 0);
