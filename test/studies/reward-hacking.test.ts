@@ -38,7 +38,7 @@ it('runs, keeps each run, repeats none, and draws one page', () => {
   expect(page).toContain('Unregularised: reward model from few labels');
   expect(page).not.toMatch(/(?:src|href)="http/);
   expect(() => study(...args, '--steps', '3')).toThrow(/made with other settings \(steps 2, now 3\)/);
-});
+}, 600_000);
 
 const row = (completion: string): RewardRow => ({ prompt: '', completion, ids: [], ended: true, meta: {} });
 

@@ -8,15 +8,18 @@ export interface Moments {
   readonly deviation: number;
 }
 
+export type ReferenceSettings = Pick<RunSettings, 'reference' | 'maxNewTokens'>;
+
 /** Completions of the base model, one a prompt, which give rewards their scale. */
 export interface Reference {
+  readonly settings: ReferenceSettings;
   readonly rows: readonly RewardRow[];
   /** Of the gold reward, in points. */
   readonly gold: Moments;
 }
 
 export async function drawReference(
-  { reference: count, maxNewTokens }: Pick<RunSettings, 'reference' | 'maxNewTokens'>,
+  { reference: count, maxNewTokens }: ReferenceSettings,
   tokenizer: Tokenizer,
   threads: number,
 ): Promise<Reference> {
@@ -29,7 +32,7 @@ export async function drawReference(
     return { prompt: prompts[at]!.text!, completion, ids, ended, meta: {} };
   });
   const { mean, deviation } = momentsOfRewards((await gold.judge(rows)).rewards);
-  return { rows, gold: { mean, deviation } };
+  return { settings: { reference: count, maxNewTokens }, rows, gold: { mean, deviation } };
 }
 
 /** Of a proxy on these completions: the moments that it is scaled by, and Pearson's correlation with gold. */

@@ -10,6 +10,7 @@ import { nameOf, type Place, type RunRecord, runOnce } from './run.js';
 import { penalties, type RunSettings, type Settings } from './settings.js';
 import { base, gold } from './shipped.js';
 import { readJson, writeJson } from './store.js';
+import { lastOf } from './summary.js';
 
 /**
  * Every run of a sweep, in the order of its stages, so that one which is ended early holds whole ones: the swept proxies
@@ -44,47 +45,12 @@ export interface Results {
 
 /** Runs what its folder lacks, `parallel` at once, and gives all that is there. */
 export async function sweep(settings: Settings, tell: (line: string) => void): Promise<Results> {
-  const { out, run, parallel, threads, minutes, drawOnly } = settings;
+  const { out, run, drawOnly } = settings;
   const places = placesOf(settings);
   const left = places.filter((place) => recordOf(out, place, run) === undefined);
   if (!drawOnly && left.length > 0) {
     tell(`${places.length} runs, ${places.length - left.length} of them there already`);
-    const tokenizer = await openTokenizer(base);
-    const reference = await referenceIn(out, { run, tokenizer, threads });
-    const standings = new Map<string, Promise<Standing>>();
-    const modelOf = ({ arm, seed }: Place): string => join(out, 'reward-models', `${arm}-seed-${seed}`);
-    const prepare = async (place: Place): Promise<Standing> => {
-      const { arm, seed } = place;
-      const model = modelOf(place);
-      const learnt = arms[arm].draws === 'labels';
-      if (learnt) await trainLabels(model, { arm, seed, settings: run, tokenizer, threads });
-      const proxy = await openProxy(arm, { ...run, seed, gold, moments: reference.gold, model, threads });
-      try {
-        return await standingOf(reference, proxy, { planted: !learnt });
-      } finally {
-        await proxy.dispose();
-      }
-    };
-    const started = performance.now();
-    let done = 0;
-    await inParallel(left, parallel, undefined, async (place) => {
-      if (performance.now() - started > 60_000 * minutes) return;
-      const key = `${place.arm} ${place.seed}`;
-      if (!standings.has(key)) standings.set(key, prepare(place));
-      const standing = await standings.get(key)!;
-      const scratch = join(out, 'work');
-      const model = modelOf(place);
-      const given = { settings: run, tokenizer, reference, standing, scratch, model, threads };
-      const record = await runOnce(place, given);
-      writeJson(fileOf(out, place), record);
-      done++;
-      const last = record.evaluations.at(-1)!;
-      const numbers = `proxy ${last.proxy.toFixed(2)}, true ${last.gold.toFixed(2)}, KL ${last.kl.toFixed(1)}`;
-      const minutesLeft = ((performance.now() - started) / done / 60_000) * (left.length - done);
-      tell(
-        `${done}/${left.length}  ${nameOf(place)}: ${numbers}; ${record.seconds.toFixed(0)} s, ${minutesLeft.toFixed(0)} min left`,
-      );
-    });
+    await runAll(left, settings, tell);
   }
   const records = places.map((place) => ({ place, record: recordOf(out, place, run) }));
   return {
@@ -92,6 +58,48 @@ export async function sweep(settings: Settings, tell: (line: string) => void): P
     missing: records.flatMap(({ place, record }) => (record === undefined ? [place] : [])),
     labels: labelsIn(out),
   };
+}
+
+async function runAll(
+  places: readonly Place[],
+  { out, run, parallel, threads, minutes }: Settings,
+  tell: (line: string) => void,
+): Promise<void> {
+  const tokenizer = await openTokenizer(base);
+  const reference = await referenceIn(out, { run, tokenizer, threads });
+  const scratch = join(out, 'work');
+  const modelOf = ({ arm, seed }: Place): string => join(out, 'reward-models', `${arm}-seed-${seed}`);
+  const prepare = async (place: Place): Promise<Standing> => {
+    const { arm, seed } = place;
+    const model = modelOf(place);
+    const learnt = arms[arm].draws === 'labels';
+    if (learnt) await trainLabels(model, { arm, seed, settings: run, tokenizer, threads });
+    const proxy = await openProxy(arm, { ...run, seed, gold, moments: reference.gold, model, threads });
+    try {
+      return await standingOf(reference, proxy, { planted: !learnt });
+    } finally {
+      await proxy.dispose();
+    }
+  };
+  const standings = new Map<string, Promise<Standing>>();
+  const started = performance.now();
+  const minutesSoFar = () => (performance.now() - started) / 60_000;
+  let done = 0;
+  await inParallel(places, parallel, undefined, async (place) => {
+    if (minutesSoFar() > minutes) return;
+    const proxy = `${place.arm} ${place.seed}`;
+    if (!standings.has(proxy)) standings.set(proxy, prepare(place));
+    const standing = await standings.get(proxy)!;
+    const model = modelOf(place);
+    const record = await runOnce(place, { settings: run, tokenizer, reference, standing, scratch, model, threads });
+    writeJson(fileOf(out, place), record);
+    done++;
+    const { proxy: reached, gold: actual, kl } = lastOf(record);
+    const left = (minutesSoFar() / done) * (places.length - done);
+    const numbers = `proxy ${reached.toFixed(2)}, true ${actual.toFixed(2)}, KL ${kl.toFixed(1)}`;
+    const times = `${record.seconds.toFixed(0)} s, ${left.toFixed(0)} min left`;
+    tell(`${done}/${places.length}  ${nameOf(place)}: ${numbers}; ${times}`);
+  });
 }
 
 const fileOf = (out: string, place: Place): string => join(out, 'results', `${nameOf(place)}.json`);
@@ -112,7 +120,13 @@ async function referenceIn(
   { run, tokenizer, threads }: { readonly run: RunSettings; readonly tokenizer: Tokenizer; readonly threads: number },
 ): Promise<Reference> {
   const file = join(out, 'reference.json');
-  if (existsSync(file)) return readJson<Reference>(file);
+  const { reference: count, maxNewTokens } = run;
+  if (existsSync(file)) {
+    const found = readJson<Reference>(file);
+    if (isDeepStrictEqual(found.settings, { reference: count, maxNewTokens })) return found;
+    const expected = `${count} completions of at most ${maxNewTokens} tokens`;
+    throw new Error(`${file}: expected ${expected}, found ${JSON.stringify(found.settings)}: take another --out`);
+  }
   const reference = await drawReference(run, tokenizer, threads);
   writeJson(file, reference);
   return reference;
