@@ -42,12 +42,17 @@ describe.skipIf(!built)('the estimate of memory is within 25 % (skipped until `n
   const base = ['--model', join(reviews, 'base')];
   const pairs = () => ['--data', first(60, join(reviews, 'pairs.jsonl'))];
   const texts = () => ['--data', first(200, join(reviews, 'texts.jsonl'))];
+  // About as long as reviews are: what is estimated is the longest that completions may get.
+  const drawn = ['--reward', 'length', '--steps', '2', '--max-new-tokens', '32'];
+  const prompts = () => ['--prompts', first(60, join(reviews, 'pairs.jsonl')), ...drawn];
   it.each([
     ['pairs, small batches', () => ['dpo', ...base, ...pairs(), '--batch-size', '8']],
     ['pairs, large batches', () => ['dpo', ...base, ...pairs(), '--max-steps', '3']],
     ['pairs, an adapter', () => ['dpo', ...base, ...pairs(), '--batch-size', '8', '--lora', '8']],
     ['texts, small batches', () => ['sft', ...base, ...texts(), '--batch-size', '8', '--max-steps', '8']],
     ['texts, large batches', () => ['sft', ...base, ...texts(), '--batch-size', '64']],
+    ['fresh completions', () => ['grpo', ...base, ...prompts()]],
+    ['fresh completions, a critic apart', () => ['ppo', ...base, ...prompts(), '--critic', join(reviews, 'reward')]],
   ])('%s', (_, argv) => within25(argv()));
 });
 
