@@ -1,11 +1,9 @@
 import { join } from 'node:path';
 import { plan } from '@kelpie/data';
-import type { ObjectiveState } from '@kelpie/objectives';
-import type { RewardState } from '@kelpie/rewards';
 import { type LoopState, saveCheckpoint } from '../checkpoint.js';
-import type { EarlyEnd, Events } from '../events.js';
+import type { Events } from '../events.js';
+import { messageOf } from '../files.js';
 import { jsonl, rollouts as rolloutLog, timing } from '../loggers/index.js';
-import { movesBehind } from '../moving-reference.js';
 import { checkpointOf } from '../offline-plan.js';
 import { finishRun, inRunFolder, optimizerOptions } from '../run-shell.js';
 import { scheduleFactor } from '../schedule.js';
@@ -22,24 +20,14 @@ import { learn } from './lessons.js';
 import { aimOf } from './penalties.js';
 import { logsOf, type PlannedOnline, planOnline, stopsOf } from './plan.js';
 import { prepareStep } from './prepare.js';
+import { type Duty, dutiesBehind, noProgress, type Progress, spent } from './progress.js';
 import type { Forward, OnlinePrompt } from './rollouts.js';
 import type { OnlineResult, OnlineRun } from './run.js';
 import { stopwatch } from './stopwatch.js';
 import { withBaseline } from './targets.js';
-import { gamed, noHistory, type RewardHistory, withStep } from './watch.js';
+import { gamed, type RewardHistory, withStep } from './watch.js';
 
 export type { OnlineResult, OnlineRun } from './run.js';
-
-/** What goes on from step to step, and is kept in checkpoints. */
-interface Progress {
-  readonly step: number;
-  /** Weight of the penalty. */
-  readonly coef: number;
-  readonly rewardState: RewardState;
-  readonly objectiveState?: ObjectiveState;
-  readonly history: RewardHistory;
-  readonly seconds: number;
-}
 
 /** Trains a policy on its own completions: draw, judge, score, learn. See README for the files it writes. */
 export async function trainOnline(run: OnlineRun): Promise<OnlineResult> {
@@ -53,7 +41,7 @@ export async function trainOnline(run: OnlineRun): Promise<OnlineResult> {
 async function loop(run: OnlineRun, planned: PlannedOnline, events: Events): Promise<OnlineResult> {
   const { policy, critic, engine, outFolder, signal, prompts, heldout = [], rewards, watched = [], tokenizer } = run;
   const { options, config, scores } = planned;
-  const { steps, seed, temperature, saveEvery, evaluateEvery, penaltyCoef } = options;
+  const { steps, seed, temperature, saveEvery, penaltyCoef } = options;
   const warnings: string[] = [];
   const checkpoint = run.resume
     ? await checkpointOf(outFolder, { config, steps }, (message) => warnings.push(message))
@@ -83,13 +71,7 @@ async function loop(run: OnlineRun, planned: PlannedOnline, events: Events): Pro
   await critic?.optimizer(optimizerOptions(options));
   if (checkpoint !== undefined) await policy.restoreState(checkpoint.policyFile);
   if (checkpoint?.criticFile !== undefined) await critic?.restoreState(checkpoint.criticFile);
-  let at: Progress = (checkpoint?.state.own as Progress | undefined) ?? {
-    step: 0,
-    coef: penaltyCoef,
-    rewardState: {},
-    history: noHistory,
-    seconds: 0,
-  };
+  let at: Progress = { ...noProgress(penaltyCoef), ...(checkpoint?.state.own as Partial<Progress> | undefined) };
   const clock = stopwatch();
   const how = { ...options, scores, rewards, watched, stop: stopsOf(run), ...(tokenizer && { tokenizer }) };
   const measureAt = async (step: number): Promise<Snapshot> => {
@@ -101,7 +83,6 @@ async function loop(run: OnlineRun, planned: PlannedOnline, events: Events): Pro
     return { metrics, samples };
   };
   const before = checkpoint?.state.before ?? (await measureAt(0));
-  let now = before;
   let saved = at.step;
   const save = async () => {
     await events.flush();
@@ -115,17 +96,34 @@ async function loop(run: OnlineRun, planned: PlannedOnline, events: Events): Pro
     events.emit({ type: 'checkpoint', step: at.step, folder });
     saved = at.step;
   };
-  /** What fails before a step has learnt leaves everything as the step before it did: that is kept. */
-  const keepAnd = async (error: unknown): Promise<never> => {
-    if (saved < at.step) await save();
-    if (at.step > 0)
-      events.warn(`step ${at.step + 1} failed; step ${at.step} is kept, and a resumed run goes on from it`);
-    throw error;
+  /** Where something fails while no step is half learnt: the last one is kept before the error goes its way. */
+  const keepAnd =
+    (what: string) =>
+    async (error: unknown): Promise<never> => {
+      try {
+        if (saved < at.step) await save();
+        if (at.step > 0) events.warn(`${what} failed; step ${at.step} is kept, and a resumed run goes on from it`);
+      } catch (second) {
+        events.warn(`${what} failed, and step ${at.step} could not be kept either: ${messageOf(second)}`);
+      }
+      throw error;
+    };
+  const duties: Readonly<Record<Duty, () => Promise<void>>> = {
+    evaluation: async () => {
+      at = { ...at, now: await measureAt(at.step) };
+    },
+    reference: () => policy.updateReference(options.referenceMixture),
+  };
+  const settle = async () => {
+    for (const duty of at.due) {
+      await duties[duty]().catch(keepAnd(`the ${dutyNames[duty]} behind step ${at.step}`));
+      at = { ...at, due: at.due.slice(1) };
+    }
   };
   const alarm = samplerAlarm(engine);
 
-  let early: EarlyEnd | undefined;
-  while (at.step < steps && early === undefined && !signal?.aborted) {
+  await settle();
+  while (at.step < steps && spent(at, options) === undefined && !signal?.aborted) {
     const step = at.step + 1;
     const watch = stopwatch();
     const collected = await collect(
@@ -142,7 +140,7 @@ async function loop(run: OnlineRun, planned: PlannedOnline, events: Events): Pro
         state: at.rewardState,
         seed: seedOf(seed, step),
       },
-    ).catch(keepAnd);
+    ).catch(keepAnd(`step ${step}`));
     const prepared = prepareStep(collected, { ...planned, step, coef: at.coef });
     const told = [...(collected.rollouts.sampler.warnings ?? []), ...alarm(prepared.metrics)];
     for (const message of told) events.warn(message);
@@ -184,11 +182,15 @@ async function loop(run: OnlineRun, planned: PlannedOnline, events: Events): Pro
     at = {
       step,
       coef: controller.update(prepared.kl ?? 0, collected.rollouts.rows).klCoef,
+      ...(prepared.kl !== undefined && { kl: prepared.kl }),
       rewardState: collected.judged.state,
       ...(learnt.state && { objectiveState: learnt.state }),
       history: withStep(at.history, prepared.metrics.reward!, collected.judged.watched),
       seconds: at.seconds + clock(),
+      due: [],
+      ...(at.now && { now: at.now }),
     };
+    at = { ...at, due: dutiesBehind(at, options) };
     const seconds = collecting + training.seconds;
     const { tokens } = training;
     events.emit({
@@ -213,26 +215,29 @@ async function loop(run: OnlineRun, planned: PlannedOnline, events: Events): Pro
         `the reward rises while the watched \`${name}\` falls: the policy may be gaming what it is trained on`,
       );
     }
-    early = spent(prepared.kl, at, options);
-    if (step === steps || early !== undefined || (evaluateEvery > 0 && step % evaluateEvery === 0))
-      now = await measureAt(step);
-    if (movesBehind(step, options)) await policy.updateReference(options.referenceMixture);
+    await settle();
     if (saveEvery > 0 && step % saveEvery === 0 && step < steps) await save();
   }
-  const { step } = at;
+  const { step, now = before } = at;
+  const { metrics } = now;
+  const early = spent(at, options);
+  if (step < steps && saved < step) await save();
   if (step < steps && early === undefined) {
-    if (saved < step) await save();
     events.emit({ type: 'end', step, stopped: true });
-    return { step, steps, stopped: true, metrics: now.metrics };
+    return { step, steps, stopped: true, metrics };
   }
   const verdict = onlineVerdict(before, now, { steps: step });
-  const { metrics } = now;
   const ending = early === undefined ? {} : { early };
-  if (run.save !== false) await critic?.save(join(outFolder, 'critic'), run.save);
-  await finishRun(policy, outFolder, { save: run.save, config, steps: step, ...ending, metrics, verdict });
+  const finish = async () => {
+    if (run.save !== false) await critic?.save(join(outFolder, 'critic'), run.save);
+    await finishRun(policy, outFolder, { save: run.save, config, steps: step, ...ending, metrics, verdict });
+  };
+  await finish().catch(keepAnd('saving the model'));
   events.emit({ type: 'end', step, stopped: false, ...ending, verdict });
   return { step, steps, stopped: false, ...ending, metrics, verdict };
 }
+
+const dutyNames = { evaluation: 'evaluation', reference: "reference's move" } satisfies Record<Duty, string>;
 
 function readInTraining({ objective }: OnlineRun, { objectiveOptions, options }: PlannedOnline, coef: number) {
   return scoresNeeded(aimOf({ objective, objectiveOptions }, coef, options));
@@ -258,15 +263,6 @@ function newlyGamed(history: RewardHistory): string[] {
   };
   const known = new Set(gamed(previous));
   return gamed(history).filter((name) => !known.has(name));
-}
-
-function spent(
-  kl: number | undefined,
-  { seconds }: Progress,
-  { maxDivergence, maxMinutes }: PlannedOnline['options'],
-): EarlyEnd | undefined {
-  if (maxDivergence !== undefined && kl !== undefined && kl > maxDivergence) return 'divergence';
-  return maxMinutes !== undefined && seconds > 60 * maxMinutes ? 'time' : undefined;
 }
 
 /** A seed a step: what a step draws depends on nothing before it. */
