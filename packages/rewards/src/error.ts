@@ -75,7 +75,8 @@ function runsOf(rows: readonly RowFailure[]): RowFailure[][] {
   return runs;
 }
 
-function placeOf(run: readonly RowFailure[]): string {
+/** Rows in words: `row 3 (`id`)`, `rows 3 to 5`. */
+export function placeOf(run: readonly Pick<RowFailure, 'row' | 'id'>[]): string {
   const [first] = run;
   const last = run.at(-1)!;
   if (run.length > 1) return `rows ${first!.row} to ${last.row}`;

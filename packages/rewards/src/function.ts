@@ -1,7 +1,8 @@
-import { RewardError, type RowFailure, rowsFailed, show } from './error.js';
+import { placeOf, RewardError, type RowFailure, rowsFailed, show } from './error.js';
 import { interrupter } from './interruptible.js';
 import { inParallel, TimeoutError, within } from './parallel.js';
 import { failureOf, leaf, type Reward, type RewardRow } from './reward.js';
+import { besideBusy, guarded, interruptions } from './watchdog.js';
 
 /** The reward of one row. */
 export type RowFunction = (row: RewardRow, options: { readonly signal: AbortSignal }) => number | Promise<number>;
@@ -14,7 +15,7 @@ export type BatchFunction = (
 
 export interface FunctionOptions {
   readonly name: string;
-  /** A call that takes longer fails. Default 60,000. A loop without end after an `await` is not stopped by it. */
+  /** A call that takes longer fails. Default 60,000. A loop behind an `await` is interrupted after twice as long, or 2 s more. */
   readonly timeoutMs?: number;
   /** Whether it may answer NaN: not judged. Default false. */
   readonly abstains?: boolean;
@@ -34,16 +35,30 @@ export function rowReward(
     abstains,
     async judge(rows, { signal }) {
       const failures: RowFailure[] = [];
+      const underWay = new Set<number>();
+      const before = interruptions();
+      /** The row whose time is up; where something was interrupted, all that may have been it. */
+      const timedOut = (at: number, error: TimeoutError): readonly RowFailure[] =>
+        interruptions() === before
+          ? [failureOf(rows[at]!, at, error)]
+          : [...underWay].map((row) => ({ ...failureOf(rows[row]!, row, error), message: besideBusy(error) }));
       const rewards = await inParallel(rows, concurrency, signal, async (row, at, aborted) => {
+        underWay.add(at);
         try {
-          return await within({ timeoutMs, signal: aborted }, (stop) =>
-            interruptible(() => judgeRow(row, { signal: stop })),
-          );
+          return await within({ timeoutMs, signal: aborted }, (stop) => {
+            const call = { reward: name, rows: placeOf([failureOf(row, at, undefined)]), timeoutMs };
+            return guarded(
+              call,
+              interruptible(() => judgeRow(row, { signal: stop })),
+            );
+          });
         } catch (error) {
           aborted.throwIfAborted();
+          if (error instanceof TimeoutError) throw rowsFailed(name, [...failures, ...timedOut(at, error)], rows.length);
           failures.push(failureOf(row, at, error));
-          if (error instanceof TimeoutError) throw rowsFailed(name, failures, rows.length);
           return Number.NaN;
+        } finally {
+          underWay.delete(at);
         }
       });
       if (failures.length > 0) throw rowsFailed(name, failures, rows.length);
@@ -62,7 +77,13 @@ export function batchReward(
     name,
     abstains,
     judge: async (rows, { signal }) => ({
-      rewards: await within({ timeoutMs, signal }, (stop) => interruptible(() => judgeRows(rows, { signal: stop }))),
+      rewards: await within({ timeoutMs, signal }, (stop) => {
+        const call = { reward: name, rows: placeOf(rows.map((row, at) => failureOf(row, at, undefined))), timeoutMs };
+        return guarded(
+          call,
+          interruptible(() => judgeRows(rows, { signal: stop })),
+        );
+      }),
     }),
   });
 }

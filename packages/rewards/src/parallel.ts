@@ -43,14 +43,29 @@ export async function within<Result>(
   const own = controller();
   const unlink = follow(own, signal);
   const timer = setTimeout(() => own.abort(new TimeoutError(timeoutMs)), timeoutMs);
-  const aborted = new Promise<never>((_, reject) => {
-    own.signal.addEventListener('abort', () => reject(own.signal.reason), { once: true });
-  });
   try {
-    return await Promise.race([aborted, work(own.signal)]);
+    return await unlessAborted(own.signal, () => work(own.signal));
   } finally {
     clearTimeout(timer);
     unlink();
+  }
+}
+
+/** What `work` comes to, or the reason of `signal` as soon as that is aborted, whether `work` listens or not. */
+export async function unlessAborted<Result>(
+  signal: AbortSignal,
+  work: () => Result | Promise<Result>,
+): Promise<Result> {
+  signal.throwIfAborted();
+  let stop = () => {};
+  const aborted = new Promise<never>((_, reject) => {
+    stop = () => reject(signal.reason);
+    signal.addEventListener('abort', stop, { once: true });
+  });
+  try {
+    return await Promise.race([aborted, work()]);
+  } finally {
+    signal.removeEventListener('abort', stop);
   }
 }
 

@@ -1,7 +1,7 @@
 import type { RunningMoments } from '@kelpie/objectives';
 import { messageOf } from '@kelpie/policy';
 import { RewardError, type RowFailure, rowsFailed, show } from './error.js';
-import { inParallel } from './parallel.js';
+import { inParallel, unlessAborted } from './parallel.js';
 
 /** A completion that is to be judged. */
 export interface RewardRow {
@@ -75,7 +75,7 @@ export function leaf({ name, parts = [], abstains = false, hash, judge, dispose 
     async judge(rows, { signal = new AbortController().signal, state = {} } = {}) {
       signal.throwIfAborted();
       if (rows.length === 0) return { rewards: new Float64Array(), parts: emptyParts([...parts, name]), state };
-      const values = await allRows(name, rows, signal, () => judge(rows, { signal }));
+      const values = await allRows(name, rows, signal, () => unlessAborted(signal, () => judge(rows, { signal })));
       const own = checked(name, rows, values.rewards, abstains);
       const others = parts.map((part) => [part, checked(part, rows, values.parts?.[part] ?? [], abstains)] as const);
       return { rewards: own, parts: { ...Object.fromEntries(others), [name]: own }, state };
