@@ -86,10 +86,10 @@ export interface PassesOptions {
 
 const LOGITS_AT_ONCE = 2 ** 25;
 /**
- * Of a chunk of a head's own session: 16 MiB in float32. A tensor of 32 MiB gets fresh pages from the system each time,
- * whose first touch costs more than what is written to them.
+ * Of a chunk of a head's own session: 8 MiB in float32, of which several fit into a cache. A tensor of 32 MiB would also
+ * get fresh pages from the system each time, whose first touch costs more than what is written to them.
  */
-const CHUNK_LOGITS = 2 ** 22;
+const CHUNK_LOGITS = 2 ** 21;
 /** Fewer rows at once read the head's matrix too often. */
 const CHUNK_ROWS = 256;
 
