@@ -1,4 +1,4 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -108,6 +108,15 @@ test('a reference as a person writes it', () => {
   ]);
   expect(() => referenceOf(['one=0.7', 'two'])).toThrow('`two` has no weight');
   expect(() => referenceOf(['one=0.7', 'two=0.7'])).toThrow('sum to 1.4');
+});
+
+test('a folder that is there is one, whatever its name looks like', async () => {
+  await mkdir(at('lr=0.1'));
+  expect(referenceOf([at('lr=0.1')])).toBe(at('lr=0.1'));
+  expect(referenceOf([`${at('lr=0.1')}=0.4`, 'two=0.6'])).toEqual([
+    { model: at('lr=0.1'), weight: 0.4 },
+    { model: 'two', weight: 0.6 },
+  ]);
 });
 
 test('a reference whose ids mean other tokens is refused', async () => {

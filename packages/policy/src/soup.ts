@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { KelpieError } from './errors.js';
 import type { Weights } from './parameters.js';
 import type { SoupPart } from './types.js';
@@ -26,10 +27,12 @@ export function soupParts(reference: string | readonly SoupPart[]): readonly Sou
 
 /**
  * A reference from entries as a person writes them: a folder; or several folders with their weights behind, `one=0.7 two=0.3`;
- * or without any, all alike.
+ * or without any, all alike. What is there by its whole name is a folder: `runs/lr=0.1` beside others has its weight as
+ * `runs/lr=0.1=0.5`.
  */
 export function referenceOf(entries: readonly string[]): string | readonly SoupPart[] {
   const parts = entries.map((entry) => {
+    if (existsSync(entry)) return { model: entry };
     const [, folder = '', number = ''] = /^(.*)=([^=]*)$/s.exec(entry) ?? [];
     const weight = number.trim() === '' ? Number.NaN : Number(number);
     return Number.isNaN(weight) ? { model: entry } : { model: folder, weight };
