@@ -58,7 +58,6 @@ function overSteps(arm: ArmName, groups: readonly Group[]): Figure[] {
         {
           label: `rewards, ${units}`,
           series: [series('proxy, optimised', 's1', 'proxy'), series('true score, watched', 's0', 'gold')],
-          ...(arms[arm].heavy && { scale: 'symlog' as const }),
         },
         { label: 'KL(policy ‖ base), nats a completion', series: [series('KL', 's4', 'kl')], legend: false },
       ],
@@ -85,7 +84,7 @@ function tails(groups: readonly Group[]): Figure[] {
       x: { label: 'step', counts: true },
       panels: [
         { label: `true score, ${units}`, series: series('gold') },
-        { label: `proxy, ${units}`, series: series('proxy'), scale: 'symlog', legend: false },
+        { label: `proxy, ${units}`, series: series('proxy'), legend: false },
       ],
       notes: [`${seedsOf(own)}; means of ${WINDOW} steps. ${bandNote}`],
     },
