@@ -46,7 +46,7 @@ const ofRows =
  *   batch-std           R - mean of the group, over the batch's std    leave-one-out   R - mean of the others: RLOO
  *   length-weighted     R - mean of the group weighted by length: OPO  batch           (R - mean)/std of the batch
  *   normalize-then-sum  each reward by its group's deviation, then the sum by the batch's: GDPO; sees no penalty
- *   reinforce++         what a token and those behind it earn, whitened over the batch
+ *   reinforce++         what a token and those behind it earn, whitened over what was judged
  *   gae                 Σ_k (gamma gaeLambda)^k δ_t+k, δ_t = r_t + gamma V_t+1 - V_t of a critic's values: PPO
  *   none                R
  * A completion is an episode, ended or cut off: its reward is of the text as it stands, so no value is expected behind its
@@ -62,7 +62,8 @@ const rules = {
   batch: ofRows(({ rewards }) => normalizeBatch(rewards)),
   'normalize-then-sum': ofRows(({ parts, weights, groups }) => normalizeThenSum({ rewards: parts, weights, groups })),
   'reinforce++': (judgement, { gamma }) => {
-    const { advantages } = reinforcePlusPlus(judgement, judgement.tokenRewards, { gamma });
+    const judged = { ...judgement, completionMask: judgedMask(judgement) };
+    const { advantages } = reinforcePlusPlus(judged, judgement.tokenRewards, { gamma });
     return { advantages };
   },
   gae: (judgement, options) => {

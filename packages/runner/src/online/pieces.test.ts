@@ -65,6 +65,22 @@ test('an advantage a row, on each of its tokens', () => {
   expect([...advantagesOf('none', judgement, options).advantages]).toEqual([3, 3, 1, 0]);
 });
 
+test('rows that nobody judged are not whitened over', () => {
+  const of = (rewards: readonly number[]) => {
+    const rows = rewards.length;
+    const judgement = {
+      ...{ rows, tokens: 1, completionMask: new Uint8Array(rows).fill(1) },
+      rewards: Float64Array.from(rewards),
+      tokenRewards: Float64Array.from(rewards, (reward) => (Number.isNaN(reward) ? 0 : reward)),
+      ...{ parts: [], weights: [], groups: new Int32Array(rows) },
+    };
+    return [...advantagesOf('reinforce++', judgement, { gamma: 1, gaeLambda: 0.95, whiten: false }).advantages];
+  };
+  const judged = of([10, 11]);
+  expect(judged[1]).toBeCloseTo(Math.SQRT1_2, 6);
+  expect(of([10, 11, Number.NaN, Number.NaN])).toEqual([...judged, 0, 0]);
+});
+
 test('what is learnt from: all, the best, or best and worst', () => {
   const rewards = Float64Array.of(1, 3, 2, 5, 5, 5);
   const groups = Int32Array.of(0, 0, 0, 1, 1, 1);
