@@ -1,4 +1,4 @@
-import { existsSync, readdirSync, statSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { isDivergence, type Objective } from '@kelpie/objectives';
 import { type LoraOptions, type OpenOptions, referenceOf } from '@kelpie/policy';
@@ -89,7 +89,7 @@ function requireFree(out: string, called: string, resume: boolean): void {
   if (!statSync(out).isDirectory()) throw new UsageError(`${called}: \`${out}\` is a file: name a folder`);
   requireUnlocked(out);
   if (resume) {
-    if (existsSync(join(out, 'run.json')))
+    if (existsSync(join(out, 'run.json')) && !endedEarly(out))
       throw new UsageError(`the run in \`${out}\` is finished: its model is in \`${join(out, 'model')}\``);
     requireResumable(out);
     return;
@@ -99,6 +99,12 @@ function requireFree(out: string, called: string, resume: boolean): void {
   const also = has('checkpoints') ? ', or go on with `--resume`' : ', or begin that run again with `--resume`';
   const way = has('metrics.jsonl') && !has('run.json') ? also : '';
   throw new UsageError(`${called}: \`${out}\` is not empty, and nothing is overwritten: name another folder${way}`);
+}
+
+/** Whether a budget ended the run before its last step: with a larger one it goes on. */
+function endedEarly(out: string): boolean {
+  const { early } = JSON.parse(readFileSync(join(out, 'run.json'), 'utf8')) as { readonly early?: unknown };
+  return early !== undefined && existsSync(join(out, 'checkpoints'));
 }
 
 /** Where the tokenizer is: its own folder, the model's, or that of the config to start from. */

@@ -138,7 +138,7 @@ export async function findCheckpoint(
 const measuring = ['options.evaluateEvery', 'options.samplePrompts', 'options.sampleTokens'];
 
 /** Options that decide on nothing but the end, where the learning rate does not depend on it. */
-const ending = ['options.epochs', 'options.maxSteps'];
+const ending = ['options.epochs', 'options.maxSteps', 'options.steps'];
 
 /** What a hash in the config stands for. */
 const hashes: Readonly<Record<string, string>> = {
@@ -175,7 +175,7 @@ export function requireSameConfig(
   if (state.step <= steps) return;
   throw new KelpieError(`the checkpoint is of step ${state.step}, behind the end of a run of ${steps}`, {
     code: 'config-differs',
-    where: { folder, key: 'options.maxSteps' },
+    where: { folder, key: Object.hasOwn(Object(config.options), 'steps') ? 'options.steps' : 'options.maxSteps' },
   });
 }
 

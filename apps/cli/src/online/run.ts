@@ -90,7 +90,9 @@ function conclude(
 ): void {
   const saved = join(out, 'model');
   if (early !== undefined)
-    terminal.print(`\nended after step ${step} of ${steps}: the budget ${endings[early]} is spent`);
+    terminal.print(
+      `\nended after step ${step} of ${steps}: the budget ${endings[early]} is spent; with a larger one, \`--resume\` goes on`,
+    );
   if (verdict !== undefined) terminal.print(`\n${verdictText(verdict, terminal, { divergence: true })}`);
   terminal.print(`\n${labelled(terminal, 'saved', saved)}`);
   terminal.print(`${terminal.color.dim('try it')}\n  ${command(tryIt(saved, config, prompt), io)}`);

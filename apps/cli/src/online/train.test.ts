@@ -78,6 +78,17 @@ describe('kelpie train on prompts', () => {
     expect(config.rewards[1].madeOf.hash).toHaveLength(64);
   });
 
+  it('goes on behind a budget, and not behind the last step', async () => {
+    const train = (...more: string[]) =>
+      kelpie('train', 'grpo', ...given, '--reward', 'length', ...short, '--schedule', 'constant', ...more);
+    const ended = await train('--out', at('budget'), '--max-minutes', '0.00001');
+    expect(ended.out).toMatch(/after step 1 of 2: .*`--max-minutes` is spent; with a larger one, `--resume` goes on/);
+    const { code, err } = await train('--out', at('budget'), '--max-minutes', '100', '--resume');
+    expect(code, err).toBe(0);
+    expect(JSON.parse(readFileSync(at('budget', 'run.json'), 'utf8'))).toMatchObject({ steps: 2 });
+    expect((await train('--out', at('budget'), '--resume')).err).toContain('is finished');
+  });
+
   it('says what is missing or unknown', async () => {
     const refused = async (...argv: string[]) => {
       const { code, err } = await kelpie('train', 'rloo', ...argv);
@@ -164,6 +175,22 @@ online:
     expect(line('advantage')).toMatch(/group-std +# usual for grpo/);
     expect(out).toMatch(/prompt +\d+ tokens +<bos> ·?Review/);
     expect(existsSync(at('config'))).toBe(false);
+  });
+
+  it('shows the KL that is in force, so that the file given again says the same', async () => {
+    const penalty = ['--penalty', 'kl', '--penalty-in', 'loss', '--dry-run'];
+    const own = `${head.replace(', beta: 0.01', '')}output: { folder: ${at('config')} }\n`;
+    const { code, out, err } = await kelpie(...yaml(own), ...penalty);
+    expect(code, err).toBe(0);
+    expect(out).toMatch(/beta: 0 +# the penalty is held instead/);
+    expect(out.match(/klEstimator: k2 +# (the penalty's|usual in the loss)/g)).toHaveLength(2);
+    const shown = out.split('\n\n').find((block) => block.includes('\n  klEstimator:'))!;
+    const again = await kelpie(...yaml(shown), '--dry-run');
+    expect(again.code, again.err).toBe(0);
+    expect(again.out).toMatch(/klEstimator: k2 +# .*run.yaml/);
+    const twice = await kelpie(...yaml(own), ...penalty, '--beta', '0.3');
+    expect(twice.code).toBe(2);
+    expect(twice.err).toContain('`beta` 0.3 of `grpo` is a KL in the loss');
   });
 
   it('is refused with the place and the nearest key', async () => {

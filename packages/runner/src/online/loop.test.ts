@@ -186,6 +186,38 @@ describe('an online run', () => {
     expect(far.result.step).toBeLessThan(40);
     const late = await train('late', { options: { ...options, steps: 40, maxMinutes: 1e-6 } });
     expect(late.result).toMatchObject({ early: 'time', step: 1, stopped: false });
+    const last = await train('last', { options: { ...options, steps: 1, maxMinutes: 1e-6 } });
+    expect(last.result).toMatchObject({ step: 1, stopped: false });
+    expect(last.result.early).toBeUndefined();
+  });
+
+  it('goes on behind a budget with a larger one, as if it had never ended, and ends at once with the same', async () => {
+    const paced = { ...options, evaluateEvery: 1, penalty: 'kl', controller: 'adaptive' } as const;
+    const whole = await train('unbounded', { options: paced });
+    const bounded = { ...paced, maxMinutes: 1e-6 };
+    const ended = await train('bounded', { options: bounded });
+    expect(ended.result).toMatchObject({ early: 'time', step: 1 });
+    const files = ['metrics.jsonl', 'rollouts.jsonl', 'model/model.safetensors', 'run.json'];
+    const before = files.map(ended.read);
+    const again = await train('bounded', { options: bounded, resume: true });
+    expect(again.result).toMatchObject({ early: 'time', step: 1 });
+    for (const [at, bytes] of before.entries()) expect(again.read(files[at]!).equals(bytes), files[at]).toBe(true);
+    const longer = await train('bounded', { options: paced, resume: true });
+    expect(longer.result).toMatchObject({ step: 6, stopped: false });
+    for (const file of files) expect(longer.read(file).equals(whole.read(file)), file).toBe(true);
+  });
+
+  it('is made longer by more steps, as if it had been so long from the start', async () => {
+    const paced = { ...options, saveEvery: 4 };
+    const whole = await train('long', { options: { ...paced, steps: 8 } });
+    await train('longer', { options: paced });
+    const { read } = await train('longer', { options: { ...paced, steps: 8 }, resume: true });
+    for (const file of ['metrics.jsonl', 'rollouts.jsonl', 'model/model.safetensors', 'run.json'])
+      expect(read(file).equals(whole.read(file)), file).toBe(true);
+    await expect(train('longer', { options: { ...paced, steps: 3 }, resume: true })).rejects.toMatchObject({
+      message: expect.stringContaining('is of step 4, behind the end of a run of 3'),
+      where: { key: 'options.steps' },
+    });
   });
 
   const objectives = ['dr-grpo', 'dapo', 'gspo', 'rloo', 'reinforce', 'cispo', 'dpo', 'ipo', 'sft'];
