@@ -1,9 +1,9 @@
-import { spawn } from 'node:child_process';
 import { readdir, rm } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { KelpieError, messageOf } from '@kelpie/policy';
 import { PostError, type PostOptions, type PostTask, postPatiently } from '@kelpie/rewards';
 import type { Passer } from './gate.js';
+import { runShell } from './shell.js';
 
 /**
  * How a server that draws gets the weights of each update, which are saved into a folder that it can read:
@@ -132,19 +132,12 @@ async function runCommand(
 ): Promise<void> {
   const env = { ...process.env, KELPIE_MODEL_FOLDER: folder, KELPIE_STEP: `${version}` };
   const stop = AbortSignal.any([signal, AbortSignal.timeout(commandTimeoutMs)]);
-  const said: Buffer[] = [];
-  const failure = await new Promise<string | undefined>((done, reject) => {
-    const child = spawn(command, { shell: true, env, signal: stop, stdio: ['ignore', 'pipe', 'pipe'] });
-    for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk: Buffer) => said.push(chunk));
-    child.on('error', reject);
-    child.on('close', (code, by) => done(code === 0 ? undefined : `it ended with ${code ?? by}`));
-  }).catch((error: unknown) => {
+  const { failure, said } = await runShell(command, { env, signal: stop }).catch((error: unknown) => {
     signal.throwIfAborted();
-    return stop.aborted ? `it took longer than ${commandTimeoutMs} ms` : messageOf(error);
+    return { failure: stop.aborted ? `it took longer than ${commandTimeoutMs} ms` : messageOf(error), said: '' };
   });
   if (failure === undefined) return;
-  const tail = Buffer.concat(said).toString('utf8').trim().slice(-400);
-  const error = new Error(`\`${command}\`: ${failure}${tail === '' ? '' : `, and said: ${tail}`}`);
+  const error = new Error(`\`${command}\`: ${failure}${said === '' ? '' : `, and said: ${said}`}`);
   throw notTaken(error, { step: version, row });
 }
 
