@@ -95,12 +95,19 @@ async function post({ body, signal }: Pick<PostTask<unknown>, 'body' | 'signal'>
       signal: stop,
     });
     const retryAfter = response.headers.get('retry-after');
-    return { status: response.status, text: await response.text(), retryAfter };
+    return { status: response.status, text: withoutSecrets(await response.text(), headers), retryAfter };
   }).catch((cause: unknown) => {
     throw new PostError(`${url}: ${connectionMessage(cause)}`, { again: true, cause });
   });
   if (status !== 200) throw refused(url, status, text, retryAfter);
   return text;
+}
+
+/** A server may repeat a key in what it complains of: words of header values, of 8 characters or more, are not kept. */
+function withoutSecrets(text: string, headers: PostOptions['headers']): string {
+  const words = Object.values(headers).flatMap((value) => value.split(/\s+/));
+  const secrets = words.filter((word) => word.length >= 8).sort((a, b) => b.length - a.length);
+  return secrets.reduce((left, secret) => left.replaceAll(secret, '***'), text);
 }
 
 /** fetch says no more than `fetch failed`; its cause says why. */

@@ -174,9 +174,46 @@ it.each([
   expect(performance.now() - started).toBeLessThan(2000);
 });
 
-it('takes no password in the address, where errors would show it', async () => {
-  await serve(lengths);
-  expect(() => http.open({ url: 'http://me:secret@localhost/' })).toThrow(
-    'option `url`: expected one without a password',
-  );
+it.each(['http://me:secret@localhost/', 'http://localhost/?key=secret', 'http://localhost/#secret'])(
+  'takes nothing in the address that errors and runs would show: %s',
+  async (url) => {
+    await serve(lengths);
+    expect(() => http.open({ url })).toThrow('option `url`: expected one without a name, a password, a query');
+  },
+);
+
+describe('a key', () => {
+  const key = 'k-0123456789';
+  afterEach(() => {
+    delete process.env.KELPIE_REWARD_API_KEY;
+    delete process.env.OTHER_KEY;
+  });
+
+  it('comes from the environment, by the name that is asked for, and a header goes before', async () => {
+    process.env.KELPIE_REWARD_API_KEY = key;
+    process.env.OTHER_KEY = 'other-key';
+    const options = { ...(await serve(lengths)), batchSize: 10 };
+    await http.open(options).judge(rows);
+    await http.open({ ...options, apiKeyVariable: 'OTHER_KEY' }).judge(rows);
+    await http.open({ ...options, headers: { Authorization: 'Basic mine' } }).judge(rows);
+    expect(server.asked.map(({ headers }) => headers.authorization)).toEqual([
+      `Bearer ${key}`,
+      'Bearer other-key',
+      'Basic mine',
+    ]);
+  });
+
+  it.each([
+    ['a status', (told: string, response: ServerResponse) => status(response, 401, told)],
+    ['what is no JSON', (told: string) => told],
+    ['the error of a row', (told: string) => ({ rewards: rows.map(() => ({ error: told })) })],
+  ])('is not shown when the server repeats it in %s', async (_, answer) => {
+    const options = await serve(({ headers }, response) =>
+      answer(`${'.'.repeat(40)} no ${headers.authorization} ${headers['x-team']}`, response),
+    );
+    process.env.KELPIE_REWARD_API_KEY = key;
+    const error = await failed(http.open({ ...options, batchSize: 10, headers: { 'x-team': 'team-secret' } }));
+    expect(error.message).toContain('no Bearer *** ***');
+    expect(`${error.message} ${JSON.stringify(error.rows)} ${error.stack}`).not.toMatch(/0123456789|team-secret/);
+  });
 });

@@ -20,6 +20,11 @@ export const http = defineSource({
   options: {
     url: z.url({ protocol: /^https?$/ }).describe('Where rows are posted.'),
     headers: z.record(z.string(), z.string()).default({}).describe('Further request headers, as `authorization`.'),
+    apiKeyVariable: z
+      .string()
+      .min(1)
+      .default('KELPIE_REWARD_API_KEY')
+      .describe("The environment variable that holds the server's key, sent as `authorization: Bearer` if set."),
     batchSize: z.int().min(1).default(32).describe('Rows in a request.'),
     concurrency: z.int().min(1).default(4).describe('Requests under way at once.'),
     timeoutMs: z.int().min(1).default(60_000).describe('A request that takes longer counts as failed.'),
@@ -30,10 +35,10 @@ export const http = defineSource({
     abstains: z.boolean().default(false).describe('Whether the server may leave rows unjudged.'),
     parts: z.array(z.string().min(1)).default([]).describe('Names of the parts that every answer must have.'),
   },
-  open({ name, batchSize, concurrency, parts, abstains, ...how }): Reward {
-    const { username, password } = new URL(how.url);
-    if (username !== '' || password !== '')
-      throw badOption(name, 'url', 'one without a password: use `headers`', 'one');
+  open({ name, batchSize, concurrency, parts, abstains, apiKeyVariable, headers, ...given }): Reward {
+    requirePlain(name, given.url);
+    const key = process.env[apiKeyVariable];
+    const how = { ...given, headers: { ...(key && { authorization: `Bearer ${key}` }), ...lowerCased(headers) } };
     return leaf({
       name,
       abstains,
@@ -54,6 +59,19 @@ export const http = defineSource({
     });
   },
 });
+
+/** An address is shown in errors and kept in `run.json`: what may be a key has no place in it. */
+function requirePlain(name: string, url: string): void {
+  const { username, password, search, hash } = new URL(url);
+  if (`${username}${password}${search}${hash}` === '') return;
+  const expected =
+    'one without a name, a password, a query or a fragment: a key goes into `headers` or the environment';
+  throw badOption(name, 'url', expected, 'one');
+}
+
+/** Header names are the same in any case. */
+const lowerCased = (headers: Readonly<Record<string, string>>) =>
+  Object.fromEntries(Object.entries(headers).map(([header, value]) => [header.toLowerCase(), value]));
 
 interface Batch {
   readonly rows: readonly RewardRow[];
