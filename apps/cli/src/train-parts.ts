@@ -21,6 +21,15 @@ export function objectiveOptions({ objective: { name: _, ...options } }: StartCo
   return options;
 }
 
+/** Of them only what was given: a default may stand back behind another option. */
+export function givenObjectiveOptions({ config, origins }: Resolved<StartConfig>): Record<string, unknown> {
+  const given = ([name]: readonly [string, unknown]) => {
+    const origin = origins.get(`objective.${name}`);
+    return origin !== undefined && origin.kind !== 'default';
+  };
+  return Object.fromEntries(Object.entries(objectiveOptions(config)).filter(given));
+}
+
 export function introduce(
   objective: Objective,
   { info }: Pick<Policy, 'info'>,

@@ -1,7 +1,7 @@
 import { plan } from '@kelpie/data';
 import type { Objective } from '@kelpie/objectives';
 import { openPolicy, type Policy, type TokenTree } from '@kelpie/policy';
-import { budgetOf, checkpointOf, type OnlineOptions, planOnline } from '@kelpie/runner';
+import { budgetOf, checkpointOf, type OnlineOptions, type PlannedOnline, planOnline } from '@kelpie/runner';
 import type { Origin } from '../config/entry.js';
 import type { Resolved } from '../config/resolve.js';
 import type { OnlineConfig } from '../config/schema.js';
@@ -12,7 +12,7 @@ import { tokenizerAt } from '../model.js';
 import { grouped, many } from '../print.js';
 import { labelled } from '../progress.js';
 import { tokenizerFolder } from '../start.js';
-import { introduce, objectiveOptions } from '../train-parts.js';
+import { givenObjectiveOptions, introduce } from '../train-parts.js';
 import { engineOf } from './engine.js';
 import type { LoadedPrompt } from './prompts.js';
 import { withRewards } from './rewards.js';
@@ -45,7 +45,7 @@ export async function dryRunOnline(
       ...(engine && { engine }),
       ...(critic && { critic }),
       objective,
-      objectiveOptions: objectiveOptions(config),
+      objectiveOptions: givenObjectiveOptions(resolved),
       prompts: train,
       heldout,
       rewards,
@@ -55,6 +55,7 @@ export async function dryRunOnline(
       tokenizer,
     });
     const { options } = planned;
+    const ownKl = klInForce(resolved, planned);
     const drawn = options.promptsPerStep * options.completions;
     const told = `${many(options.steps, 'step')} of ${grouped(drawn)} completions; ${grouped(heldout.length)} prompts held out`;
     terminal.print(labelled(terminal, 'run', told));
@@ -79,6 +80,7 @@ export async function dryRunOnline(
       ...startValues(config, policy.info),
       'online.advantage': planned.advantage,
       'online.take': planned.take,
+      'online.klEstimator': options.klEstimator,
       'training.microBatchTokens': microBatchTokens,
     };
     const from = new Map<string, Origin>([
@@ -86,19 +88,35 @@ export async function dryRunOnline(
       ...startOrigins(config),
       ...derivedFrom('online.advantage', config.online.advantage, `usual for ${objective.name}`),
       ...derivedFrom('online.take', config.online.take, `usual for ${objective.name}`),
+      ...(options.penalty === 'kl'
+        ? derivedFrom('online.klEstimator', config.online.klEstimator, `usual in the ${options.penaltyIn}`)
+        : []),
+      ...Object.keys(ownKl).map((name): [string, Origin] => [
+        `objective.${name}`,
+        { kind: 'derived', from: name === 'beta' ? 'the penalty is held instead' : "the penalty's" },
+      ]),
       ...derivedFrom(
         'training.microBatchTokens',
         config.training.microBatchTokens,
         "the model's size, the longest row",
       ),
     ]);
-    terminal.print(`\n${configText(objective, config, from, values)}`);
+    terminal.print(
+      `\n${configText(objective, { ...config, objective: { ...config.objective, ...ownKl } }, from, values)}`,
+    );
     for (const { id, ids } of train.slice(0, 2)) {
       const line = tokenLine(terminal, 'prompt', ids.length, pieces(ids, tokenizer));
       terminal.print(`\n${terminal.color.bold(`row ${id}`)}\n${line}`);
     }
     terminal.print(`\n${terminal.color.dim('dry run: nothing was trained, nothing written')}`);
   });
+}
+
+/** Of the objective's own KL what a penalty has settled otherwise than by default. */
+function klInForce(resolved: Resolved<OnlineConfig>, { objectiveOptions }: PlannedOnline): Record<string, unknown> {
+  const given = givenObjectiveOptions(resolved);
+  const settled = (['beta', 'klEstimator'] as const).filter((name) => name in objectiveOptions && !(name in given));
+  return Object.fromEntries(settled.map((name) => [name, objectiveOptions[name]]));
 }
 
 type Trees = readonly { readonly tree: TokenTree }[];

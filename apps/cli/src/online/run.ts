@@ -11,7 +11,7 @@ import { many } from '../print.js';
 import { labelled, Progress } from '../progress.js';
 import { factsOf, reportRun } from '../report-page.js';
 import { tokenizerFolder } from '../start.js';
-import { introduce, objectiveOptions } from '../train-parts.js';
+import { givenObjectiveOptions, introduce } from '../train-parts.js';
 import { verdictText } from '../verdict.js';
 import { engineOf } from './engine.js';
 import { withRewards } from './rewards.js';
@@ -45,7 +45,7 @@ export async function runOnline(
         ...(critic && { critic }),
         ...judges,
         objective,
-        objectiveOptions: objectiveOptions(config),
+        objectiveOptions: givenObjectiveOptions(resolved),
         prompts: train,
         heldout,
         options: rolloutOptions(config),

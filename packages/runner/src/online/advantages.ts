@@ -86,6 +86,11 @@ export function usualAdvantage(objective: string, valued = false): AdvantageName
   return 'group-std';
 }
 
+/** Whether advantages are whitened where nothing is said of it. */
+export function whitens(rule: AdvantageName): boolean {
+  return rule === 'gae' || rule === 'reinforce++';
+}
+
 /** Advantages of the rule, whitened over what was judged if asked for. Each [rows, tokens], 0 where masked. */
 export function advantagesOf(
   name: AdvantageName,
@@ -98,7 +103,7 @@ export function advantagesOf(
   const judged = ruled.advantages.map((advantage, at) =>
     Number.isNaN(rewards[Math.floor(at / tokens)]) ? 0 : advantage,
   );
-  const advantages = options.whiten ? whiten(judged, completionMask) : judged;
+  const advantages = options.whiten && name !== 'reinforce++' ? whiten(judged, completionMask) : judged;
   if (ruled.returns === undefined) return { advantages };
   return { advantages, returns: ruled.returns.map((value, at) => (completionMask[at] ? value : values![at]!)) };
 }

@@ -66,11 +66,19 @@ export const onlineOptions = shared.omit({ sampleTokens: true, evaluateEvery: tr
     .lt(1)
     .default(0.5)
     .describe('The number of `exact-alpha`, `exact-jsd` and the skewed KLs, as the policy names them: `alpha(0.5)`.'),
-  penaltyCoef: z.number().min(0).default(0.05).describe('Weight of the penalty, in units of the reward a nat.'),
+  penaltyCoef: z
+    .number()
+    .min(0)
+    .default(0.05)
+    .describe(
+      'Weight of the penalty. In units of the reward a nat, but for `occupancy-...` and `pathwise-...` in the loss: these are of whole completions, averaged over completions however the objective averages tokens.',
+    ),
   klEstimator: z
     .enum(klEstimators)
-    .default('k1')
-    .describe('How the KL of a token is estimated: its value counts in a reward, its slope in a loss.'),
+    .optional()
+    .describe(
+      "How the KL of a token is estimated: its value counts in a reward, its slope in a loss, where that of k1 is 0 on average. Without it k1 in a reward; in a loss the objective's own if given, else k2.",
+    ),
   occupancyClip: z.number().positive().max(300).default(10).describe('log of the ratio at which χ² grows no more.'),
   controller: z.enum(controllerNames).default('fixed').describe('How the weight of the penalty goes on.'),
   penaltyTarget: z.number().positive().default(6).describe('KL of a completion that a controller holds, in nats.'),
@@ -87,7 +95,9 @@ export const onlineOptions = shared.omit({ sampleTokens: true, evaluateEvery: tr
   whiten: z
     .boolean()
     .optional()
-    .describe('Advantages of a step are brought to mean 0 and deviation 1. Without it with `gae` alone.'),
+    .describe(
+      'Advantages of a step are brought to mean 0 and deviation 1. Without it with `gae` and `reinforce++`, always with the latter.',
+    ),
   criticLearningRate: z
     .number()
     .positive()
@@ -111,7 +121,7 @@ export const onlineOptions = shared.omit({ sampleTokens: true, evaluateEvery: tr
 export type OnlineOptions = z.output<typeof onlineOptions>;
 export type OnlineOptionsInput = z.input<typeof onlineOptions>;
 
-/** Options that change nothing about the weights: a run may be resumed with others. */
+/** Options that change nothing about the weights: a run may be resumed with others; `divergence` with a fixed weight of the penalty. */
 export const looseOnlineOptions: readonly (keyof OnlineOptions)[] = [
   ...(['saveEvery', 'keepCheckpoints', 'evaluateEvery', 'evaluatePrompts', 'keepRollouts'] as const),
   ...(['maxMinutes', 'maxDivergence', 'divergence'] as const),

@@ -13,6 +13,7 @@ import {
 } from '@kelpie/objectives';
 import { KelpieError } from '@kelpie/policy';
 import { type ExactPenalty, exactPenaltyNames, exactTerm, isExact } from './exact-penalty.js';
+import { hasSampledKl, klPenalty } from './kl-penalty.js';
 import type { OnlineOptions } from './options.js';
 
 /**
@@ -60,7 +61,7 @@ export interface Shaped {
 
 /** Rewards less the penalty of weight `coef`. Clip and the price of a missing end come first. */
 export function shape(completions: Unshaped, coef: number, options: PenaltyOptions): Shaped {
-  const { penalty, penaltyIn, rewardClip: clip, missingEos, klEstimator } = options;
+  const { penalty, penaltyIn, rewardClip: clip, missingEos, klEstimator = 'k1' } = options;
   const scoring = {
     ...(clip !== undefined && { clip }),
     ...(missingEos !== undefined && { missingEos: { mode: 'subtract' as const, penalty: missingEos } }),
@@ -106,18 +107,41 @@ export interface Aim {
   readonly objectiveOptions: Readonly<Record<string, unknown>>;
 }
 
+/**
+ * The aim with one KL to the reference, not two: where a penalty is chosen, an objective's own KL has weight 0 unless `beta` is
+ * given. A KL in the loss is by the objective's `klEstimator` if that is given, else by the penalty's, else by k2.
+ */
+export function settled<Options extends PenaltyOptions>(
+  { objective, objectiveOptions }: Aim,
+  options: Options,
+): Aim & { readonly options: Options & { readonly klEstimator: KlEstimator } } {
+  const { penalty, penaltyIn, klEstimator } = options;
+  const inLoss = penalty === 'kl' && penaltyIn === 'loss';
+  const own = inLoss ? (objectiveOptions.klEstimator as KlEstimator | undefined) : undefined;
+  const estimator = own ?? klEstimator ?? (inLoss ? 'k2' : 'k1');
+  const pulled = penalty !== 'none' && hasSampledKl(objective);
+  return {
+    objective,
+    objectiveOptions: {
+      ...objectiveOptions,
+      ...(pulled && { beta: objectiveOptions.beta ?? 0 }),
+      ...(pulled && inLoss && { klEstimator: estimator }),
+    },
+    options: { ...options, klEstimator: estimator },
+  };
+}
+
 /** What is descended: the objective, and with `penaltyIn` `loss` or `both` the penalty of weight `coef` beside it. */
 export function aimOf({ objective, objectiveOptions }: Aim, coef: number, options: PenaltyOptions): Aim {
-  const { penalty, penaltyIn, klEstimator, occupancyClip: clip } = options;
+  const { penalty, penaltyIn, klEstimator = 'k2', occupancyClip: clip } = options;
   if (penalty === 'none' || penaltyIn === 'reward') return { objective, objectiveOptions };
-  if (penalty === 'kl') return { objective, objectiveOptions: { ...objectiveOptions, beta: coef, klEstimator } };
+  const termOf = () => {
+    if (penalty === 'kl') return klPenalty(klEstimator, coef, objective, objectiveOptions);
+    if (isExact(penalty)) return exactTerm(options, coef, objective, objectiveOptions);
+    return { ...lossOf(penalty, clip), weight: coef };
+  };
   return {
-    objective: weighted([
-      { objective, options: objectiveOptions, weight: 1 },
-      isExact(penalty)
-        ? exactTerm(options, coef, objective, objectiveOptions)
-        : { ...lossOf(penalty, clip), weight: coef },
-    ]),
+    objective: weighted([{ objective, options: objectiveOptions, weight: 1 }, termOf()]),
     objectiveOptions: {},
   };
 }
@@ -156,17 +180,43 @@ export function requirePenalty({ objective, objectiveOptions }: Aim, options: Pe
       `only an \`exact-...\` penalty goes in \`both\`: set \`penaltyIn\` to \`reward\` or \`loss\` for \`${penalty}\``,
     );
   }
-  const { rows, needsOf, options: known } = objective;
+  const { rows, needsOf } = objective;
   const reads = needsOf(objectiveOptions).perToken?.includes('advantages');
   if (penaltyIn !== 'loss' && !reads) {
     refuse(
       `the objective \`${objective.name}\` reads no advantages, so a penalty in the reward would only choose rows`,
     );
   }
-  if (penaltyIn === 'loss' && penalty === 'kl' && !('beta' in known.shape && 'klEstimator' in known.shape)) {
-    refuse(`the objective \`${objective.name}\` has no KL in its loss: set \`penaltyIn\` to \`reward\``);
-  }
+  if (penaltyIn === 'loss' && penalty === 'kl') requireKl({ objective, objectiveOptions }, options, refuse);
   if (penaltyIn !== 'reward' && penalty !== 'kl' && rows !== 'single') {
     refuse(`the penalty \`${penalty}\` is on single completions, the objective \`${objective.name}\` on ${rows}`);
+  }
+}
+
+/** Refuses a KL in the loss that is paid twice, is said to be two things, or moves nothing. */
+function requireKl(
+  { objective, objectiveOptions }: Aim,
+  { klEstimator: estimator }: PenaltyOptions,
+  refuse: (message: string) => void,
+): void {
+  const { name } = objective;
+  if (!hasSampledKl(objective)) {
+    refuse(`the objective \`${name}\` has no KL in its loss: set \`penaltyIn\` to \`reward\``);
+  }
+  const { beta = 0, klEstimator: own, klImportance = 'none' } = objectiveOptions;
+  if (beta !== 0) {
+    refuse(
+      `\`beta\` ${beta} of \`${name}\` is a KL in the loss, and so is the penalty: leave one out; \`penaltyCoef\` is the weight of the penalty`,
+    );
+  }
+  if (own !== undefined && estimator !== undefined && own !== estimator) {
+    refuse(
+      `\`klEstimator\` is ${own} among the options of \`${name}\` and ${estimator} among those of the run: expected one`,
+    );
+  }
+  if ((own ?? estimator) === 'k1' && klImportance !== 'live') {
+    refuse(
+      'the expected gradient of `klEstimator` k1 in a loss is 0, so the penalty would hold nothing: take k2 (the default in a loss), or set `klImportance` to `live`, or `penaltyIn` to `reward`',
+    );
   }
 }

@@ -3,11 +3,11 @@ import { isDivergence, type Objective, type RowField } from '@kelpie/objectives'
 import { KelpieError, type PolicyInfo, type ScoreName } from '@kelpie/policy';
 import { z } from 'zod';
 import { canonical, hashOf } from '../files.js';
-import { type AdvantageName, usualAdvantage } from './advantages.js';
+import { type AdvantageName, usualAdvantage, whitens } from './advantages.js';
 import { type CriticPlace, criticPlace, requireCritic } from './critic.js';
 import { exactScores } from './exact-penalty.js';
 import { looseOnlineOptions, type OnlineOptions, onlineOptions } from './options.js';
-import { requirePenalty } from './penalties.js';
+import { requirePenalty, settled } from './penalties.js';
 import { requireRewards } from './rewards.js';
 import type { OnlinePrompt } from './rollouts.js';
 import type { OnlineRun } from './run.js';
@@ -40,23 +40,25 @@ export function planOnline(run: OnlineRun): PlannedOnline {
   const { policy, critic, objective, prompts, heldout = [], rewards, watched = [], tokenizer } = run;
   const parsed = onlineOptions.safeParse(run.options ?? {});
   if (!parsed.success) throw new KelpieError(z.prettifyError(parsed.error), { code: 'bad-option' });
-  const options = parsed.data;
+  const given = parsed.data;
   requireRewards({ rewards, watched });
   requirePrompts([...prompts, ...heldout], policy.info);
   if (prompts.length === 0) throw new KelpieError('no prompt to draw completions of', { code: 'bad-option' });
   const place = criticPlace(run);
-  const objectiveOptions = withCritic(place, run);
+  const own = { objective, objectiveOptions: withCritic(place, run) };
+  requirePenalty(own, given);
+  const { objectiveOptions, options } = settled(own, given);
   if (options.syncReferenceEvery > 0 && !policy.info.referenceMoves) {
     throw new KelpieError("the policy's reference cannot move: open it with keepReference `moving`, or leave it be", {
       code: 'bad-option',
       where: { option: 'syncReferenceEvery' },
     });
   }
-  requirePenalty({ objective, objectiveOptions }, options);
   const fitted = place === 'apart' || (place === 'beside' && fitsValues(objective, objectiveOptions));
   const advantage = options.advantage ?? usualAdvantage(objective.name, fitted);
   const valued = advantage === 'gae';
-  const whiten = options.whiten ?? valued;
+  const whiten = options.whiten ?? whitens(advantage);
+  requireRule(advantage, options);
   requireCritic({ place, objective, objectiveOptions, valued, policy, ...(critic && { critic }) });
   const take = options.take ?? usualTake(objective, objectiveOptions);
   const reading = options.rewardsAs ?? usualReading(objective.name);
@@ -65,7 +67,11 @@ export function planOnline(run: OnlineRun): PlannedOnline {
   requireDrawable(run, { ...options, take }, objectiveOptions);
   const { reference } = run;
   const scores = scoresRead(objective, objectiveOptions, options, reference ?? true);
-  const strict = Object.entries(options).filter(([name]) => !looseOnlineOptions.some((loose) => loose === name));
+  // A controller goes by the exact KL where it is measured, else by k1.
+  const decides = (name: string) => name === 'divergence' && options.controller !== 'fixed';
+  const strict = Object.entries(options).filter(
+    ([name]) => decides(name) || !looseOnlineOptions.some((loose) => loose === name),
+  );
   const hashPrompts = (of: readonly OnlinePrompt[]) =>
     hashOf(canonical(of.map(({ id, ids, meta }) => ({ id, ids, meta }))));
   return {
@@ -177,6 +183,46 @@ function requireGroups({ name, rows }: Objective, take: Take, { completions }: O
       `half of a group is the reference's: expected an even number of completions, got ${completions}`,
       'completions',
     );
+  }
+}
+
+/** Refuses options that the rule of the advantages would leave unread. */
+function requireRule(
+  rule: AdvantageName,
+  { penalty, penaltyIn, rewardClip, missingEos, whiten, gamma, gaeLambda }: OnlineOptions,
+): void {
+  const refuse = (option: string, message: string) => {
+    throw new KelpieError(message, { code: 'bad-option', where: { option } });
+  };
+  if (rule === 'normalize-then-sum') {
+    const unread = {
+      penalty: penalty !== 'none' && penaltyIn !== 'loss',
+      rewardClip: rewardClip !== undefined,
+      missingEos: missingEos !== undefined,
+    };
+    for (const [option] of Object.entries(unread).filter(([, given]) => given)) {
+      const instead = option === 'penalty' ? 'set `penaltyIn` to `loss`, or take' : 'leave it out, or take';
+      refuse(
+        option,
+        `\`${option}\` is of the sum of the rewards, \`${rule}\` reads each by itself: ${instead} another \`advantage\``,
+      );
+    }
+  }
+  if (rule === 'reinforce++' && whiten === false) {
+    refuse(
+      'whiten',
+      '`whiten` false: the advantages of `reinforce++` are whitened by its definition; take another `advantage`',
+    );
+  }
+  const earned = rule === 'gae' || rule === 'reinforce++';
+  if (!earned && gamma !== onlineOptions.shape.gamma.parse(undefined)) {
+    refuse(
+      'gamma',
+      `\`gamma\` ${gamma} discounts what tokens earn; \`${rule}\` is of whole completions: take \`gae\` or \`reinforce++\``,
+    );
+  }
+  if (rule !== 'gae' && gaeLambda !== onlineOptions.shape.gaeLambda.parse(undefined)) {
+    refuse('gaeLambda', `\`gaeLambda\` ${gaeLambda} is read by \`gae\` alone, and the advantages are \`${rule}\``);
   }
 }
 
