@@ -166,7 +166,7 @@ export const rollouts = metricsOf({
   'sampler/steps_behind': [
     'Updates between the weights that drew and those that learn.',
     'updates',
-    '0 in-process; 1 where drawing overlaps learning',
+    '0 in-process, and with a server that is handed what is learnt',
     'grows: the engine does not get new weights',
   ],
 });
