@@ -81,29 +81,29 @@ export async function collect(
   ];
   const { temperature, microBatchTokens, microBatchRows } = options;
   const how = { temperature, microBatchTokens, microBatchRows };
+  // Before the passes that wait, which then take no memory beside these, and are not left waiting where one of these fails.
+  const values = critic && (await scoreTable(critic, rollouts.examples, { ...how, scores: ['values'] }));
+  const { logprobTemperature } = rollouts.sampler;
+  const alike = logprobTemperature === temperature;
+  const apart =
+    !alike && options.engine // Its weights may be others: worth a pass of its own.
+      ? await scoreTable(policy, rollouts.examples, {
+          ...how,
+          temperature: logprobTemperature,
+          scores: ['logprobs'],
+        })
+      : undefined;
+  const others = scores.reference.filter((name) => name !== 'logprobs');
+  const ofReference =
+    others.length > 0 && (await scoreTable(policy, rollouts.examples, { ...how, scores: others, of: 'reference' }));
   const { table, forwards } =
     forward !== undefined
       ? await scoreForward(policy, rollouts.examples, { ...how, scores: own })
       : { table: await scoreTable(policy, rollouts.examples, { ...how, scores: own }), forwards: [] };
   const { referenceLogprobs, ...drawn } = table as ReferenceTable & { readonly referenceLogprobs?: Table };
-  const values = critic && (await scoreTable(critic, rollouts.examples, { ...how, scores: ['values'] }));
   const old = { ...drawn, ...values };
-  const { logprobTemperature } = rollouts.sampler;
-  const sampled =
-    logprobTemperature === temperature
-      ? drawn
-      : options.engine && // Its weights may be others: worth a pass of its own.
-        (await scoreTable(policy, rollouts.examples, {
-          ...how,
-          temperature: logprobTemperature,
-          scores: ['logprobs'],
-        }));
-  const others = scores.reference.filter((name) => name !== 'logprobs');
-  const reference = {
-    ...(referenceLogprobs && { logprobs: referenceLogprobs }),
-    ...(others.length > 0 &&
-      (await scoreTable(policy, rollouts.examples, { ...how, scores: others, of: 'reference' }))),
-  };
+  const sampled = alike ? drawn : apart;
+  const reference = { ...(referenceLogprobs && { logprobs: referenceLogprobs }), ...ofReference };
   const scoring = { seconds: clock(), tokens };
   return {
     rollouts,

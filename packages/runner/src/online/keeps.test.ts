@@ -104,3 +104,47 @@ describe('nothing that was learnt is lost where there fails', () => {
     ]);
   });
 });
+
+/** A policy, and how many of its forward passes wait for their cotangents. */
+async function counting() {
+  const waiting = { begun: 0, left: 0 };
+  const policy = await open();
+  const counted = altered(policy, {
+    vjp: async (request) => {
+      const vjp = await policy.vjp(request);
+      waiting.begun++;
+      waiting.left++;
+      let released = false;
+      return {
+        ...vjp,
+        pullback: (given) => vjp.pullback(given),
+        release: () => {
+          if (!released) waiting.left--;
+          released = true;
+          return vjp.release();
+        },
+      };
+    },
+  });
+  return { policy: counted, waiting };
+}
+
+describe('no pass is left waiting', () => {
+  it('where the check before the first step fails', async () => {
+    const { policy, waiting } = await counting();
+    const failing = train('checked', { policy, selfCheckTolerance: -1 });
+    await expect(failing).rejects.toMatchObject({ code: 'self-check' });
+    expect(waiting.begun).toBeGreaterThan(0);
+    expect(waiting.left).toBe(0);
+  });
+
+  it('where a critic cannot be asked', async () => {
+    const { policy, waiting } = await counting();
+    const alone = { scalarHead: 'alone', scalarHeadStd: 0, keepReference: false } as const;
+    const broken = { score: () => Promise.reject(new Error('no values')) };
+    const critic = altered(await tinyPolicy(place('critic'), alone), broken);
+    const failing = train('valued', { policy, critic, objective: getObjective('ppo') });
+    await expect(failing).rejects.toThrow('no values');
+    expect(waiting.left).toBe(0);
+  });
+});

@@ -21,11 +21,11 @@ import { aimOf } from './penalties.js';
 import { logsOf, type PlannedOnline, planOnline, stopsOf } from './plan.js';
 import { prepareStep } from './prepare.js';
 import { type Duty, dutiesBehind, noProgress, type Progress, spent } from './progress.js';
-import type { Forward, OnlinePrompt } from './rollouts.js';
+import { letGo, lettingGo, type OnlinePrompt } from './rollouts.js';
 import type { OnlineResult, OnlineRun } from './run.js';
 import { stopwatch } from './stopwatch.js';
 import { withBaseline } from './targets.js';
-import { gamed, type RewardHistory, withStep } from './watch.js';
+import { newlyGamed, withStep } from './watch.js';
 
 export type { OnlineResult, OnlineRun } from './run.js';
 
@@ -141,7 +141,11 @@ async function loop(run: OnlineRun, planned: PlannedOnline, events: Events): Pro
         seed: seedOf(seed, step),
       },
     ).catch(keepAnd(`step ${step}`));
-    const prepared = prepareStep(collected, { ...planned, step, coef: at.coef });
+    const orLetGo = lettingGo(collected.forwards);
+    const prepared = await Promise.resolve()
+      .then(() => prepareStep(collected, { ...planned, step, coef: at.coef }))
+      .catch(orLetGo)
+      .catch(keepAnd(`step ${step}`));
     const told = [...(collected.rollouts.sampler.warnings ?? []), ...alarm(prepared.metrics)];
     for (const message of told) events.warn(message);
     const collecting = watch();
@@ -154,9 +158,9 @@ async function loop(run: OnlineRun, planned: PlannedOnline, events: Events): Pro
     if (step === 1 && tolerance !== false) {
       const { hash, referenceHash } = policy.info;
       const found = { ...how, tolerance, fromStart: hash === referenceHash };
-      const checked = await onlineCheck(task, collected, prepared.lessons, found);
+      const checked = await onlineCheck(task, collected, prepared.lessons, found).catch(orLetGo);
       events.emit({ type: 'self-check', ...checked });
-      if (!checked.passed) throw selfCheckError(checked);
+      if (!checked.passed) await orLetGo(selfCheckError(checked));
     }
     watch();
     const { schedule, warmupSteps } = options;
@@ -179,13 +183,14 @@ async function loop(run: OnlineRun, planned: PlannedOnline, events: Events): Pro
       horizon: options.penaltyHorizon,
     };
     const controller = controllerOf(options.controller, { klCoef: at.coef, initial, target, horizon });
+    const { history: past } = at;
     at = {
       step,
       coef: controller.update(prepared.kl ?? 0, collected.rollouts.rows).klCoef,
       ...(prepared.kl !== undefined && { kl: prepared.kl }),
       rewardState: collected.judged.state,
       ...(learnt.state && { objectiveState: learnt.state }),
-      history: withStep(at.history, prepared.metrics.reward!, collected.judged.watched),
+      history: withStep(past, prepared.metrics.reward, collected.judged.watched),
       seconds: at.seconds + clock(),
       due: [],
       ...(at.now && { now: at.now }),
@@ -210,7 +215,7 @@ async function loop(run: OnlineRun, planned: PlannedOnline, events: Events): Pro
       },
     });
     events.emit({ type: 'rollouts', step, rows: prepared.records(tokenizer) });
-    for (const name of newlyGamed(at.history)) {
+    for (const name of newlyGamed(past, at.history)) {
       events.warn(
         `the reward rises while the watched \`${name}\` falls: the policy may be gaming what it is trained on`,
       );
@@ -243,26 +248,11 @@ function readInTraining({ objective }: OnlineRun, { objectiveOptions, options }:
   return scoresNeeded(aimOf({ objective, objectiveOptions }, coef, options));
 }
 
-/** What no update went on from takes memory no longer. */
-async function letGo(forwards: readonly Forward[]): Promise<void> {
-  for (const { vjp } of forwards) await vjp.release();
-}
-
 /** Half of a group is the reference's where the policy is held against it; dull groups are given up for others. */
 function drawingOf({ take, options }: PlannedOnline, pool: readonly OnlinePrompt[]) {
   const { completions, dynamicSampling } = options;
   const opponents = take === 'against-reference';
   return { opponents, completions: opponents ? completions / 2 : completions, pool, dynamicSampling };
-}
-
-/** What has just become so: warned of once, and again only after it was not so. */
-function newlyGamed(history: RewardHistory): string[] {
-  const previous = {
-    reward: history.reward.slice(0, -1),
-    watched: Object.fromEntries(Object.entries(history.watched).map(([name, values]) => [name, values.slice(0, -1)])),
-  };
-  const known = new Set(gamed(previous));
-  return gamed(history).filter((name) => !known.has(name));
 }
 
 /** A seed a step: what a step draws depends on nothing before it. */

@@ -180,13 +180,27 @@ export async function scoreForward(
     tell(table, examples, batch, await policy.score({ trees: treesOf(batch), scores, temperature }));
   }
   const forwards: Forward[] = [];
-  for (const batch of waiting) {
+  const wait = async (batch: readonly number[]) => {
     const trees = treesOf(batch);
     const vjp = await policy.vjp({ trees, scores, temperature });
-    tell(table, examples, batch, vjp.scores);
     forwards.push({ trees, vjp });
-  }
+    tell(table, examples, batch, vjp.scores);
+  };
+  for (const batch of waiting) await wait(batch).catch((error) => lettingGo(forwards)(error));
   return { table, forwards };
+}
+
+/** What no update went on from takes memory no longer. */
+export async function letGo(forwards: readonly Forward[]): Promise<void> {
+  for (const { vjp } of forwards) await vjp.release();
+}
+
+/** The same where something fails: the error goes on, whatever becomes of the passes. */
+export function lettingGo(forwards: readonly Forward[]): (error: unknown) => Promise<never> {
+  return (error) => {
+    const goOn = () => Promise.reject(error);
+    return letGo(forwards).then(goOn, goOn);
+  };
 }
 
 type Table = Record<string, Float64Array[][]>;

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { gamed, noHistory, withStep } from './watch.js';
+import { gamed, newlyGamed, noHistory, withStep } from './watch.js';
 
 const historyOf = (steps: number, watchedAt: (step: number) => number) => {
   let history = noHistory;
@@ -23,4 +23,26 @@ test('one that stays, rises with it, or has too few steps behind it is not', () 
 test('nothing is gamed where the optimised reward does not rise', () => {
   const { watched } = historyOf(20, (step) => -step);
   expect(gamed({ reward: Array.from({ length: 20 }, (_, step) => step % 3), watched })).toEqual([]);
+});
+
+test('a history is no longer than what is compared, and is told of once', () => {
+  let history = noHistory;
+  const told: number[] = [];
+  for (let step = 1; step <= 500; step++) {
+    const next = withStep(history, step, { true: Float64Array.of(-step) });
+    if (newlyGamed(history, next).length > 0) told.push(step);
+    history = next;
+  }
+  expect(told).toEqual([20]);
+  const ends = [...Array(20).keys()].map((at) => (at < 10 ? 1 + at : 481 + at));
+  expect(history).toEqual({ reward: ends, watched: { true: ends.map((step) => -step) } });
+});
+
+test('a step that nobody judged is no step of the history', () => {
+  const history = withStep(
+    historyOf(3, () => 1),
+    undefined,
+    { true: Float64Array.of(Number.NaN) },
+  );
+  expect(history).toEqual(historyOf(3, () => 1));
 });
