@@ -257,8 +257,7 @@ describe('an online run', () => {
   let free: Promise<number> | undefined;
   it.each(penalties)('$penalty in the $penaltyIn holds the policy', async ({ penalty, penaltyIn }) => {
     free ??= reached('free', {});
-    const klEstimator = penaltyIn === 'loss' ? 'k2' : 'k1';
-    const held = await reached(`${penalty}-${penaltyIn}`, { penalty, penaltyIn, klEstimator, penaltyCoef: 2 });
+    const held = await reached(`${penalty}-${penaltyIn}`, { penalty, penaltyIn, penaltyCoef: 2 });
     expect(held).toBeLessThan(0.5 * (await free));
   });
 
