@@ -2,7 +2,7 @@ import { metricsOf } from './metric.js';
 
 export const rollouts = metricsOf({
   reward: [
-    'Weighted sum of the rewards that are optimised, mean over completions, before any penalty.',
+    'Weighted sum of the rewards that are optimised, mean over the completions that were judged, before any penalty. Absent where none was: nothing is learnt from such a step.',
     'reward',
     'rises and levels off',
     'rises while a `watched/NAME/mean` falls: the policy games the reward; stands still: see `frac_reward_zero_std` and `grad_norm`',
@@ -44,13 +44,13 @@ export const rollouts = metricsOf({
     '0: all completions are alike to it',
   ],
   'objective/scores': [
-    'As TRL logs it: mean reward of completions, before penalties.',
+    'As TRL logs it: mean reward of the completions that were judged, before penalties.',
     'reward',
     'as `reward`',
     'as `reward`',
   ],
   'objective/non_score_reward': [
-    'What the penalty takes off the reward, mean over completions.',
+    'What the penalty takes off the reward, mean over the completions that were judged; 0 of a penalty in the loss.',
     'reward',
     'a fraction of the reward, below 0',
     'larger than what the reward gains: the penalty is too strong for any gain',

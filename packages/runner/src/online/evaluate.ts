@@ -21,7 +21,8 @@ export async function evaluateRollouts(
   const prompts = heldout.slice(0, options.evaluatePrompts);
   const { rollouts, judged, scores } = await collect(policy, prompts, { ...options, completions: 1, divergence: true });
   const { frac_reward_zero_std: _, ...rewards } = rewardMetrics(judged, rollouts.groups);
-  const own = { ...rewards, reward_std: momentsOf(judged.rewards).deviation, ...completionMetrics(rollouts, scores) };
+  const spread = rewards.reward === undefined ? {} : { reward_std: momentsOf(judged.rewards).deviation };
+  const own = { ...rewards, ...spread, ...completionMetrics(rollouts, scores) };
   const named = Object.entries(own).map(([name, value]) => [`eval_${name}`, value]);
   const samples = rewardRows(rollouts, options.tokenizer).map(({ prompt, completion, ids, ended }, row): Sample => {
     return { id: prompts[row]!.id, prompt, completion, tokens: ids.length, ended };

@@ -146,7 +146,7 @@ async function loop(run: OnlineRun, planned: PlannedOnline, events: Events): Pro
       .then(() => prepareStep(collected, { ...planned, step, coef: at.coef }))
       .catch(orLetGo)
       .catch(keepAnd(`step ${step}`));
-    const told = [...(collected.rollouts.sampler.warnings ?? []), ...alarm(prepared.metrics)];
+    const told = [...(collected.rollouts.sampler.warnings ?? []), ...prepared.warnings, ...alarm(prepared.metrics)];
     for (const message of told) events.warn(message);
     const collecting = watch();
 

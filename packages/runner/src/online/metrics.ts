@@ -51,25 +51,34 @@ export function divergenceMetrics(grid: Grid, scores: RolloutScores): Numbers {
 /**
  * Rewards under TRL's names: `reward` and `reward_std` of the weighted sum, the latter the mean of the groups' deviations;
  * `rewards/NAME/mean` and `/std` of every part over the batch, `watched/NAME/...` of what is not optimised;
- * `frac_reward_zero_std`, the share of groups in which all completions have one reward.
+ * `frac_reward_zero_std`, the share of groups in which all completions have one reward. Means are over what was judged; what
+ * nothing was judged for has no key.
  */
 export function rewardMetrics({ rewards, parts, watched }: Judged, groups: Int32Array): Numbers {
   const informative = informativeRows({ rewards, groups });
   const told = (table: Readonly<Record<string, Float64Array>>, kind: string) =>
     Object.entries(table).flatMap(([name, values]) => {
+      if (!anyJudged(values)) return [];
       const { mean, deviation } = momentsOf(values);
       return [
         [`${kind}/${name}/mean`, mean],
         [`${kind}/${name}/std`, deviation],
       ];
     });
+  const parted = Object.fromEntries([...told(parts, 'rewards'), ...told(watched, 'watched')]);
+  if (!anyJudged(rewards)) return parted;
   const deviations = rowsByGroup(groups).map((rows) => momentsOf(rows.map((row) => rewards[row]!)).deviation);
   return {
     reward: momentsOf(rewards).mean,
     reward_std: deviations.reduce((sum, value) => sum + value, 0) / divisor(deviations.length),
     frac_reward_zero_std: 1 - total(Float64Array.from(informative)) / divisor(informative.length),
-    ...Object.fromEntries([...told(parts, 'rewards'), ...told(watched, 'watched')]),
+    ...parted,
   };
+}
+
+/** Whether one of the rows was judged. */
+export function anyJudged(rewards: Float64Array): boolean {
+  return rewards.some((reward) => !Number.isNaN(reward));
 }
 
 /** Mean and deviation (by n - 1) of what was judged; 0 where there is nothing. */
@@ -102,9 +111,9 @@ export function completionMetrics(rollouts: Rollouts, { entropy }: Pick<RolloutS
 }
 
 /**
- * What TRL's PPO logs of the objective, means over completions: `objective/kl` Σ_t k1, `objective/scores` the reward,
- * `objective/non_score_reward` what the penalty takes off, `objective/rlhf_reward` their sum, `objective/entropy` Σ_t of
- * the sampled surprise; and `penalty/coefficient`, the weight of the penalty.
+ * What TRL's PPO logs of the objective, means over completions: `objective/kl` Σ_t k1 and `objective/entropy` Σ_t of the
+ * sampled surprise; over those that were judged, if any: `objective/scores` the reward, `objective/non_score_reward` what the
+ * penalty takes off, `objective/rlhf_reward` their sum; and `penalty/coefficient`, the weight of the penalty.
  */
 export function objectiveMetrics(
   grid: Grid,
@@ -112,14 +121,17 @@ export function objectiveMetrics(
   { rewards, penalties, coef }: { rewards: Float64Array; penalties: Float64Array; coef: number },
 ): Numbers {
   const rows = divisor(grid.rows);
-  const score = momentsOf(rewards).mean + total(penalties) / rows;
+  const left = momentsOf(rewards).mean;
+  const taken = momentsOf(penalties.map((penalty, row) => (Number.isNaN(rewards[row]) ? Number.NaN : penalty))).mean;
   const surprise = -total(rowSums(grid, scores.logprobs)) / rows;
   const kl = scores.referenceLogprobs && total(rowDifferences(grid, scores.logprobs, scores.referenceLogprobs)) / rows;
   return {
     ...(kl !== undefined && { 'objective/kl': kl }),
-    'objective/scores': score,
-    'objective/non_score_reward': -total(penalties) / rows,
-    'objective/rlhf_reward': momentsOf(rewards).mean,
+    ...(anyJudged(rewards) && {
+      'objective/scores': left + taken,
+      'objective/non_score_reward': -taken,
+      'objective/rlhf_reward': left,
+    }),
     'objective/entropy': surprise,
     'penalty/coefficient': coef,
   };

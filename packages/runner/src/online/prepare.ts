@@ -5,7 +5,14 @@ import type { Collected } from './collect.js';
 import { valueMetrics } from './critic.js';
 import { measuredPenalty } from './exact-penalty.js';
 import { byPrompt, type Lessons, lessonsOf } from './lessons.js';
-import { completionMetrics, divergenceMetrics, objectiveMetrics, rewardMetrics, samplerMetrics } from './metrics.js';
+import {
+  anyJudged,
+  completionMetrics,
+  divergenceMetrics,
+  objectiveMetrics,
+  rewardMetrics,
+  samplerMetrics,
+} from './metrics.js';
 import { duelMetrics, ownRows } from './opponents.js';
 import { shape } from './penalties.js';
 import type { PlannedOnline } from './plan.js';
@@ -21,11 +28,13 @@ export interface Prepared {
   readonly metrics: Readonly<Record<string, number>>;
   /** Mean KL of a completion, for controllers and budgets: exact where it was measured, else k1. Absent without a reference. */
   readonly kl?: number;
+  /** What is to be told of the step. */
+  readonly warnings: readonly string[];
   /** What is kept of each completion. */
   records(tokenizer?: Parameters<typeof rewardRows>[1]): RolloutRecord[];
 }
 
-/** From judged completions to what is learnt from them: penalty, advantages, choice. */
+/** From judged completions to what is learnt from them: penalty, advantages, choice. Where nothing was judged, from none. */
 export function prepareStep(
   { rollouts, judged, drawing, scores, sampled, old, reference }: Collected,
   {
@@ -65,9 +74,14 @@ export function prepareStep(
   const perRow = rowAdvantages(rollouts, advantages);
   const own = ownRows({ rollouts, judged, scores, sampled, shaped });
   const divergence = divergenceMetrics(own.rollouts, own.scores);
+  const judgedAny = anyJudged(judged.rewards);
+  const chosen = judgedAny ? taken(take, shaped.rewards, rollouts) : new Int32Array();
   const kl = divergence['divergence/kl_exact'] ?? divergence['divergence/kl_k1'];
   return {
-    lessons: lessonsOf(whole, taken(take, shaped.rewards, rollouts), readRewards),
+    lessons: lessonsOf(whole, chosen, readRewards),
+    warnings: judgedAny
+      ? []
+      : [`step ${step}: no reward judged any of the ${rollouts.rows} completions, so nothing was learnt from them`],
     ...(kl !== undefined && { kl }),
     metrics: {
       ...rewardMetrics(own.judged, own.rollouts.groups),
