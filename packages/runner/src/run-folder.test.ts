@@ -40,6 +40,7 @@ const trained = async (outFolder: string, more: Partial<OfflineRun> = {}) =>
 
 it.each([
   ['model/weights.txt', '`model`'],
+  ['critic/weights.txt', '`critic`'],
   ['config.json', '`config.json`'],
   ['.git/HEAD', '`.git`'],
 ])('a folder with %s and no run of ours is not gone on in', async (file, named) => {
@@ -51,9 +52,15 @@ it.each([
   expect(readFileSync(join(folder, file), 'utf8')).toBe('mine');
 });
 
-it('a model that stands there already is not overwritten by a new run', async () => {
-  mkdirSync(place('taken/model'), { recursive: true });
-  await expect(trained(place('taken'))).rejects.toMatchObject({ code: 'run-exists' });
+it.each(['model', 'critic'])('a %s that stands there already is not overwritten by a new run', async (name) => {
+  mkdirSync(place(`taken-${name}/${name}`), { recursive: true });
+  await expect(trained(place(`taken-${name}`))).rejects.toMatchObject({ code: 'run-exists' });
+});
+
+it('a run that died between its critic and its model is its own', () => {
+  mkdirSync(place('saving/critic'), { recursive: true });
+  writeFileSync(place('saving/metrics.jsonl'), '{"step":1,"epoch":1,"loss":1}\n');
+  requireResumable(place('saving'));
 });
 
 it('a log of another kind makes no run of a folder', () => {

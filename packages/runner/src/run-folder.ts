@@ -11,6 +11,9 @@ const early = ['metrics.jsonl', 'timing.jsonl', 'rollouts.jsonl', 'reference', '
 /** What a run has in its folder before its first checkpoint. */
 const own = new Set([...early, 'checkpoints', 'report.html', lockName]);
 
+/** What a run saves behind its last step. */
+const models = ['model', 'critic'];
+
 export interface RunFolder {
   giveBack(): void;
   /** Lets another process have it. */
@@ -56,20 +59,20 @@ function removeEmpty(folder: string, first: string | undefined): void {
 
 /** Refuses what a new run would overwrite. */
 export function requireNew(folder: string): void {
-  if (!['checkpoints', 'model', 'run.json'].some((name) => existsSync(join(folder, name)))) return;
+  if (!['checkpoints', ...models, 'run.json'].some((name) => existsSync(join(folder, name)))) return;
   const message = 'the folder holds a run or a model already: resume the run, or choose another folder';
   throw new KelpieError(message, { code: 'run-exists', where: { folder } });
 }
 
 /**
  * Refuses a folder that no run has begun in: going on there would overwrite what is somebody's own. One that is absent or
- * empty will do. A model is a run's own only beside its checkpoints or its log.
+ * empty will do. A model or a critic is a run's own only beside its checkpoints or its log.
  */
 export function requireResumable(folder: string): void {
   if (stepsOf(join(folder, 'checkpoints')).length > 0) return;
   const logged = isLog(join(folder, 'metrics.jsonl'));
   const ours = (name: string) =>
-    leftover.test(name) || (name === 'model' || name === 'metrics.jsonl' ? logged : own.has(name));
+    leftover.test(name) || ([...models, 'metrics.jsonl'].includes(name) ? logged : own.has(name));
   const others = entriesOf(folder).filter((name) => !ours(name));
   if (others.length === 0) return;
   const shown = others.slice(0, 3).map((name) => `\`${name}\``);
