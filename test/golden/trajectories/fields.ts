@@ -42,6 +42,12 @@ export class Fields {
     return this.#checked(name, 'a list of numbers', listOf(isNumber));
   }
 
+  /** With NaN for null: what TRL writes of a reward function that did not judge a row. */
+  judgements(name: string): readonly number[] {
+    const isJudgement = (value: unknown): value is number | null => value === null || isNumber(value);
+    return this.#checked(name, 'a list of numbers or null', listOf(isJudgement)).map((value) => value ?? Number.NaN);
+  }
+
   strings(name: string): readonly string[] {
     return this.#checked(name, 'a list of strings', listOf(isString));
   }

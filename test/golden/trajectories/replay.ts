@@ -44,7 +44,11 @@ export async function replay(json: unknown, place: Place): Promise<Comparison> {
   return comparison;
 }
 
-async function openOptions({ model, adapter, convention, head }: Trajectory, place: Place): Promise<OpenOptions> {
+/** How the policy of a trajectory is opened. */
+export async function openOptions(
+  { model, adapter, convention, head }: Trajectory,
+  place: Place,
+): Promise<OpenOptions> {
   const folder = join(place.models, model);
   if (!existsSync(join(folder, 'config.json'))) throw new Error(`there is no model \`${model}\` in ${place.models}`);
   const needsReference =
@@ -209,7 +213,7 @@ async function trainOnline(
 }
 
 /** The model's own; of a tokenizer without another, they pad too. */
-async function endTokensOf(folder: string): Promise<readonly number[]> {
+export async function endTokensOf(folder: string): Promise<readonly number[]> {
   const config = JSON.parse(await readFile(join(folder, 'config.json'), 'utf8')) as {
     readonly eos_token_id?: number | readonly number[];
   };
@@ -267,7 +271,7 @@ function compareStep(
  * are those of the sampled weights, and AdamW makes a whole step of a gradient that is all rounding, so that a single weight
  * says nothing.
  */
-async function compareFinal(
+export async function compareFinal(
   policy: Policy,
   { final, adapter }: Trajectory,
   place: Place,

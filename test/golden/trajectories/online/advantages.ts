@@ -33,13 +33,16 @@ export type Advantage = (judged: Judged) => Advantages;
 
 type Weights = readonly number[] | undefined;
 
-/** [rows]: the rewards' sum, by weights; 1 each if there are none. */
+/** [rows]: the rewards' sum, by weights; 1 each if there are none. What did not judge a row adds nothing to it (TRL's nansum). */
 export function summed({ rewards, rows }: Pick<Judged, 'rewards' | 'rows'>, weights: Weights): Float64Array {
   if (weights !== undefined && weights.length !== rewards.length) {
     throw new Error(`options: ${weights.length} reward_weights for ${rewards.length} rewards`);
   }
   return Float64Array.from({ length: rows }, (_, row) =>
-    rewards.reduce((sum, column, at) => sum + (weights?.[at] ?? 1) * column[row]!, 0),
+    rewards.reduce((sum, column, at) => {
+      const reward = column[row]!;
+      return Number.isNaN(reward) ? sum : sum + (weights?.[at] ?? 1) * reward;
+    }, 0),
   );
 }
 

@@ -9,13 +9,15 @@ function deviation(values: Float64Array): number {
   return Math.sqrt(values.reduce((sum, value) => sum + (value - center) ** 2, 0) / (values.length - 1));
 }
 
-/** Mean and deviation of each reward, under the names the file gives them, in order. */
+const judgedOf = (column: Float64Array) => column.filter((reward) => !Number.isNaN(reward));
+
+/** Mean and deviation of each reward over the rows it judged, under the names the file gives them, in order. */
 export function rewardMetrics({ rewards }: Judged, names: readonly string[]): Record<string, number> {
   if (names.length !== rewards.length) throw new Error(`the rows have ${rewards.length} rewards, the metrics ${names}`);
   return Object.fromEntries(
     rewards.flatMap((column, i) => [
-      [`rewards/${names[i]}/mean`, mean(column)],
-      [`rewards/${names[i]}/std`, deviation(column)],
+      [`rewards/${names[i]}/mean`, mean(judgedOf(column))],
+      [`rewards/${names[i]}/std`, deviation(judgedOf(column))],
     ]),
   );
 }

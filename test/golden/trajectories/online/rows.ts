@@ -6,9 +6,9 @@ import { type Fields, NotYet } from '../fields.js';
 export interface Rollout {
   /** Nothing of it is scored where it was left out. */
   readonly example: Example;
-  readonly promptTokens: number;
+  readonly prompt: readonly number[];
   readonly completion: readonly number[];
-  /** By reward function. */
+  /** By reward function. NaN: not judged. */
   readonly rewards: readonly number[];
   readonly advantage: number;
   /** Log-probabilities per token where recorded, of all tokens of the completion; of RLOO's old policy their sum. */
@@ -27,9 +27,9 @@ export function rolloutsOf(rows: readonly Fields[]): Rollout[] {
     const list = (name: string) => (row.has(name) ? row.nullable(name, row.numbers) : undefined);
     const read = {
       example: { id: `row ${i}`, tree: treeOf([{ ids, scoreFrom }]) },
-      promptTokens: prompt.length,
+      prompt,
       completion,
-      rewards: row.numbers('rewards'),
+      rewards: row.judgements('rewards'),
       advantage: row.number('advantage'),
       old: row.has('old_logp') ? row.nullable('old_logp', row.number) : list('old_logps'),
       reference: list('ref_logps'),

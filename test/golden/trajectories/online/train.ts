@@ -111,7 +111,7 @@ export class OnlineTraining {
       ),
       tokens: rowLengths(judged).reduce((a, b) => a + b, 0),
     };
-    this.#seenTokens += rows.reduce((sum, row) => sum + row.promptTokens + row.completion.length, 0);
+    this.#seenTokens += rows.reduce((sum, row) => sum + row.prompt.length + row.completion.length, 0);
     return {
       num_tokens: this.#seenTokens,
       ...lengthMetrics(rows, endTokens),
