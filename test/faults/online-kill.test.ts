@@ -1,4 +1,4 @@
-import { existsSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { built, pick, promptLines, random, Scratch, seedOf, start, tinyModel } from './fixture.js';
@@ -7,7 +7,7 @@ import { RolloutServer } from './rollout-server.js';
 import { inspect } from './whole.js';
 
 /** Of each kind of run; `npm run faults` asks for more. */
-const kills = Math.ceil(Number(process.env.KELPIE_KILLS ?? 21) / 3);
+const kills = Math.ceil(Number(process.env.KELPIE_KILLS ?? 28) / 4);
 const seed = seedOf();
 const next = random(seed);
 const scratch = new Scratch();
@@ -27,7 +27,7 @@ const argv = (objective: string, out: string, ...more: string[]) => [
 ];
 
 const results = ['model/model.safetensors', 'model/config.json', 'metrics.jsonl', 'rollouts.jsonl', 'run.json'];
-const resultsOf = (out: string) => results.map((name) => readFileSync(join(out, name)));
+const critics = ['critic/model.safetensors', 'critic/config.json'];
 
 /** What a step does, by what its process is asked meanwhile; and how often that begins in a whole run. */
 const phases = {
@@ -39,6 +39,16 @@ const phases = {
   checkpoint: { at: 'saveState', times: 2 },
   'saving the model': { at: 'save', times: 1 },
 };
+/** Of a run with a critic apart, which is saved beside. */
+const twofold = {
+  sampling: phases.sampling,
+  rewarding: phases.rewarding,
+  scoring: { at: 'score', times: 3 * steps },
+  training: { at: 'vjp|pull|pullback', times: 4 * steps },
+  updating: { at: 'step', times: 4 * steps },
+  checkpoint: { at: 'saveState', times: 4 },
+  'saving critic and model': { at: 'save', times: 2 },
+};
 /** Of a run that a server draws for. */
 const served = {
   asking: { at: 'fetch', times: steps * (prompts + 1) },
@@ -48,14 +58,29 @@ const served = {
 };
 let server: RolloutServer;
 const kinds = {
-  grpo: { objective: 'grpo', phases, more: () => [] },
-  ppo: { objective: 'ppo', phases, more: () => [] },
+  grpo: { objective: 'grpo', phases, results, more: () => [] },
+  ppo: { objective: 'ppo', phases, results, more: () => [] },
+  'ppo with a critic apart': {
+    objective: 'ppo',
+    phases: twofold,
+    results: [...results, ...critics],
+    more: () => ['--critic', scratch.at('base')],
+  },
   'grpo by a server': {
     objective: 'grpo',
     phases: served,
+    results,
     more: () => ['--engine-url', server.url, '--engine-model', 'tiny', '--engine-handover', 'sglang'],
   },
-} satisfies Record<string, { objective: string; phases: Record<string, object>; more: () => string[] }>;
+} satisfies Record<string, Kind>;
+
+interface Kind {
+  readonly objective: string;
+  readonly phases: Readonly<Record<string, { readonly at: string; readonly times: number }>>;
+  /** Files that are the same whatever happened meanwhile. */
+  readonly results: readonly string[];
+  readonly more: () => string[];
+}
 
 /** A line for each completion of each step, no step twice and none left out. */
 function requireRollouts(out: string): void {
@@ -81,13 +106,34 @@ describe.skipIf(!built)('kill -9 of a run on fresh completions (skipped until `n
     );
   });
 
+  it('between critic and model, without a checkpoint: begun again, the files of a run that was never killed', {
+    timeout: 240_000,
+  }, async () => {
+    const { objective, results, more } = kinds['ppo with a critic apart'];
+    const command = (out: string, ...others: string[]) =>
+      argv(objective, out, ...more(), '--steps', '2', '--save-every', '0', ...others);
+    const [whole, out] = [scratch.at('between-whole'), scratch.at('between')];
+    const { code, err } = await start(command(whole)).ended;
+    expect(code, err).toBe(0);
+    const death = { at: 'save', nth: 2, delayMs: 0 };
+    const { signal } = await start(command(out), { env: dying(scratch, death) }).ended;
+    expect(signal).toBe('SIGKILL');
+    expect(readdirSync(out)).toContain('critic');
+    expect(readdirSync(out)).not.toContain('model');
+    expect(existsSync(join(out, 'checkpoints'))).toBe(false);
+    const resumed = await start(command(out, '--resume')).ended;
+    expect(resumed.code, resumed.err).toBe(0);
+    for (const name of results)
+      expect(readFileSync(join(out, name)).equals(readFileSync(join(whole, name))), name).toBe(true);
+  });
+
   it.each(Object.entries(kinds))(
     '%s: in each phase, resumed: the files of a run that was never killed',
     {
       timeout: 60_000 + kills * 40_000,
     },
-    async (kind, { objective, phases: all, more }) => {
-      const phases: Readonly<Record<string, { readonly at: string; readonly times: number }>> = all;
+    async (kind, { objective, phases, results, more }: Kind) => {
+      const resultsOf = (out: string) => results.map((name) => readFileSync(join(out, name)));
       const command = (out: string, ...others: string[]) => argv(objective, out, ...more(), ...others);
       console.log(`kill -9 of ${kind}: seed ${seed}`);
       const whole = scratch.at(`${kind}-whole`);

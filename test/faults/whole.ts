@@ -39,15 +39,18 @@ function steps(folder: string): string[] {
     .map(({ name }) => join(checkpoints, name));
 }
 
-/** A checkpoint under its name has both its files, and they belong together. */
+/** A checkpoint under its name has all its files, and they belong together. */
 function checkpointComplaint(folder: string): string[] {
+  const loop = unlessGone(() => readFileSync(join(folder, 'loop.json'), 'utf8'));
+  const stored = JSON.parse(loop ?? '{}') as Readonly<Record<string, string | undefined>>;
+  const states = ['critic', 'policy'].filter((name) => name === 'policy' || stored[`${name}State`] !== undefined);
+  const expected = [...states.map((name) => `${name}.safetensors`), 'loop.json'].sort();
   const names = entriesOf(folder).map(({ name }) => name);
-  if (names.toSorted().join() !== 'loop.json,policy.safetensors') return [`${folder} holds ${names.join(' ')}`];
-  const { policyState } = JSON.parse(readFileSync(join(folder, 'loop.json'), 'utf8')) as { policyState: string };
-  const hash = createHash('sha256')
-    .update(readFileSync(join(folder, 'policy.safetensors')))
-    .digest('hex');
-  return hash === policyState ? [] : [`${folder}: the hash in loop.json is another`];
+  if (names.toSorted().join() !== expected.join()) return [`${folder} holds ${names.join(' ')}`];
+  return states.flatMap((name) => {
+    const hash = createHash('sha256').update(readFileSync(join(folder, `${name}.safetensors`)));
+    return hash.digest('hex') === stored[`${name}State`] ? [] : [`${folder}: the ${name}'s hash is another`];
+  });
 }
 
 function complaint(file: string): string[] {
