@@ -1,5 +1,5 @@
 export { type EnsembleOptions, ensemble } from './combine/ensemble.js';
-export { type Weighted, weightedSum } from './combine/weighted.js';
+export { type Weighted, weightedOver, weightedSum } from './combine/weighted.js';
 export { type OpenOptions, openReward, type RewardConfig, rewardTypes } from './config.js';
 export { RewardError, type RewardErrorCode, type RowFailure, rowsFailed } from './error.js';
 export {

@@ -18,11 +18,15 @@ export function weightedSum(terms: readonly Weighted[], { name = 'sum' }: { read
     name,
     members: terms.map(({ reward }) => reward),
     abstains: terms.every(({ reward }) => reward.abstains),
-    combine: (values, { rows }) => ({
-      rewards: Float64Array.from(rows, (_, row) => {
-        const judged = values.flatMap((value, at) => (Number.isNaN(value[row]) ? [] : terms[at]!.weight * value[row]!));
-        return judged.length === 0 ? Number.NaN : judged.reduce((sum, term) => sum + term, 0);
-      }),
-    }),
+    combine: (values) => {
+      const weights = terms.map(({ weight }) => weight);
+      return { rewards: values[0]!.map((_, row) => weightedOver(values, weights, row)) };
+    },
   });
+}
+
+/** Σ weight · value of a row over the terms, [rows] each, that judged it; NaN if none did. */
+export function weightedOver(terms: readonly Float64Array[], weights: readonly number[], row: number): number {
+  const judged = terms.flatMap((term, at) => (Number.isNaN(term[row]) ? [] : weights[at]! * term[row]!));
+  return judged.length === 0 ? Number.NaN : judged.reduce((sum, value) => sum + value, 0);
 }

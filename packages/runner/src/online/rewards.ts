@@ -1,5 +1,5 @@
 import { KelpieError } from '@kelpie/policy';
-import { inParallel, type Reward, type RewardRow, type RewardState } from '@kelpie/rewards';
+import { inParallel, type Reward, type RewardRow, type RewardState, weightedOver } from '@kelpie/rewards';
 
 export interface WeightedReward {
   readonly reward: Reward;
@@ -50,16 +50,11 @@ export async function judge(
   const terms = optimised.map((judged) => judged.rewards);
   const weights = rewards.map(({ weight = 1 }) => weight);
   return {
-    rewards: Float64Array.from(rows, (_, row) => sumOf(terms, weights, row)),
+    rewards: Float64Array.from(rows, (_, row) => weightedOver(terms, weights, row)),
     terms,
     weights,
     parts: Object.assign({}, ...optimised.map(({ parts }) => parts)),
     watched: Object.assign({}, ...others.map(({ parts }) => parts)),
     state: Object.assign({}, state, ...[...optimised, ...others].map((judged) => judged.state)),
   };
-}
-
-function sumOf(terms: readonly Float64Array[], weights: readonly number[], row: number): number {
-  const judged = terms.flatMap((term, at) => (Number.isNaN(term[row]) ? [] : weights[at]! * term[row]!));
-  return judged.length === 0 ? Number.NaN : judged.reduce((sum, value) => sum + value, 0);
 }
