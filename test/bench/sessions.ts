@@ -8,6 +8,7 @@ export const sessionParts = [
   'head scores',
   'head gradient',
   'body backward',
+  'forward and backward at once',
   'body, nothing kept',
   'other graphs',
 ] as const;
@@ -71,6 +72,7 @@ export class SessionWatch {
 function partOf({ inputNames, outputNames }: InferenceSession): SessionPart {
   if (inputNames.includes('keys/0')) return 'decoding step';
   if (outputNames.includes('present/keys/0')) return 'prefill';
+  if (inputNames.includes('places')) return 'forward and backward at once';
   if (outputNames.includes('grad/hidden')) return 'head gradient';
   if (inputNames.includes('d/hidden')) return 'body backward';
   if (inputNames.includes('targets')) return 'head scores';
