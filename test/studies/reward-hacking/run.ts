@@ -73,14 +73,19 @@ export async function runOnce(place: Place, given: Given): Promise<RunRecord> {
     const points = recorder();
     const objective = getObjective(settings.objective);
     const fitsValues = objective.needsOf({}).policy.some((score) => score === 'values');
+    const apart = fitsValues && settings.critic === 'apart';
     await using policy = await openPolicy({
       model: base,
       threads,
       keepReference: true,
-      ...(fitsValues && { scalarHead: 'beside' as const }),
+      ...(fitsValues && !apart && { scalarHead: 'beside' as const }),
     });
+    await using critic = apart
+      ? await openPolicy({ model: base, threads, scalarHead: 'alone', scalarHeadStd: 0 })
+      : undefined;
     await trainOnline({
       policy,
+      ...(critic && { critic }),
       tokenizer,
       objective,
       prompts: promptsOf('pairs', tokenizer),

@@ -5,9 +5,14 @@ import { type ArmName, armNames } from './arms.js';
 export const penalties = ['none', 'kl', 'occupancy-chi2', 'occupancy-sqrt-chi2'] as const;
 export type Penalty = (typeof penalties)[number];
 
+const critics = ['apart', 'beside'] as const;
+export type Critic = (typeof critics)[number];
+
 /** All that decides on a run besides its place in the sweep. Two runs of one folder have the same. */
 export interface RunSettings {
   readonly objective: string;
+  /** Where values are fitted: in the policy, or in a copy of the base model that the policy's steps do not move. */
+  readonly critic: Critic;
   readonly steps: number;
   /** Passes over the completions of a step. */
   readonly epochs: number;
@@ -50,6 +55,7 @@ export interface Settings {
 
 const defaults: RunSettings = {
   objective: 'ppo',
+  critic: 'apart',
   steps: 32,
   epochs: 2,
   learningRate: 5e-4,
@@ -111,6 +117,7 @@ ${Object.entries(defaults)
 export function readSettings(args: readonly string[]): Settings {
   const isQuick = args.includes('--quick');
   const text = (value: unknown) => ({ type: 'string' as const, default: String(value) });
+  const places = { ...sweep, ...(isQuick && { seeds: '0', kl: '0.1', chi2: '0.001', out: `${sweep.out}-quick` }) };
   const base = isQuick ? { ...defaults, ...quick, ...quickToo } : defaults;
   const { values } = parseArgs({
     args: [...args],
@@ -118,12 +125,7 @@ export function readSettings(args: readonly string[]): Settings {
       quick: { type: 'boolean', default: false },
       write: { type: 'boolean', default: false },
       'draw-only': { type: 'boolean', default: false },
-      ...Object.fromEntries(
-        Object.entries({ ...sweep, ...(isQuick && { seeds: '0', kl: '0.1', chi2: '0.001' }) }).map(([name, value]) => [
-          name,
-          text(value),
-        ]),
-      ),
+      ...Object.fromEntries(Object.entries(places).map(([name, value]) => [name, text(value)])),
       ...Object.fromEntries(Object.entries(base).map(([name, value]) => [kebab(name), text(value)])),
     },
   });
@@ -132,6 +134,7 @@ export function readSettings(args: readonly string[]): Settings {
   return {
     run: {
       objective: of('objective'),
+      critic: criticNamed(of('critic')),
       ...(Object.fromEntries(whole.map((name) => [name, count(kebab(name), of(name))])) as Pick<
         RunSettings,
         (typeof whole)[number]
@@ -170,4 +173,10 @@ function armNamed(name: string): ArmName {
   const found = armNames.find((arm) => arm === name);
   if (found === undefined) throw new Error(`--arms: expected some of ${armNames.join(', ')}, got ${name}`);
   return found;
+}
+
+function criticNamed(name: string): Critic {
+  const known = critics.find((critic) => critic === name);
+  if (known === undefined) throw new Error(`--critic: expected one of ${critics.join(', ')}, got ${name}`);
+  return known;
 }
