@@ -1,3 +1,4 @@
+export { withoutAccumulators } from './accumulators.js';
 export { Builder, type BuilderOptions, DTYPE_NUMBER, type Value } from './builder.js';
 export { cut, type Halves, prune } from './cut.js';
 export { type DifferentiateOptions, differentiate, type Joint } from './differentiate.js';

@@ -48,6 +48,8 @@ export class Engine implements Policy {
   readonly #moving: Weights | undefined;
   #moved = false;
   #gradients: Weights | undefined;
+  /** Whether the gradients are all zeros: nothing was pulled since the last step. */
+  #fresh = true;
   #optimizer: Optimizer | undefined;
   #updated = false;
 
@@ -136,6 +138,7 @@ export class Engine implements Policy {
           const flat = flatten(layout.counts, request.scores, cotangents);
           if (flat.size === 0) return;
           const gradients = this.#accumulated();
+          this.#fresh = false;
           const { dHidden } = await this.#passes.scoreVjp(kept, flat, this.#opened.weights, gradients, options);
           await this.#passes.backward(kept, this.#opened.weights, dHidden, gradients);
         } finally {
@@ -160,12 +163,15 @@ export class Engine implements Policy {
     if (this.#passes.pullsAtOnce(layout)) {
       const reference = await this.#referenceOf(valued, layout);
       const options = { temperature, reference, valued };
-      return unpack(layout.counts, await this.#passes.pull(layout, flat, weights, gradients, options));
+      const fresh = this.#fresh;
+      this.#fresh = false;
+      return unpack(layout.counts, await this.#passes.pull(layout, flat, weights, gradients, { ...options, fresh }));
     }
     const forward = await this.#passes.forward(layout, this.#policy, { keep: true });
     try {
       const reference = await this.#referenceOf(valued, layout);
       const options = { temperature, reference, valued };
+      this.#fresh = false;
       const { dHidden, values } = await this.#passes.scoreVjp(forward, flat, weights, gradients, options);
       await this.#passes.backward(forward, weights, dHidden, gradients);
       return unpack(layout.counts, values);
@@ -213,6 +219,7 @@ export class Engine implements Policy {
     const gradNorm = Math.sqrt(squares.reduce((a, b) => a + b, 0));
     if (!Number.isFinite(gradNorm)) {
       clear(this.#training.gradients);
+      this.#fresh = true;
       const name = this.#opened.trained[squares.findIndex((x) => !Number.isFinite(x))];
       throw new KelpieError(`the gradient is ${gradNorm}: nothing was updated; a smaller learning rate may help`, {
         code: 'gradient-not-finite',
@@ -221,6 +228,7 @@ export class Engine implements Policy {
     }
     const gradientScale = maxGradNorm > 0 ? Math.min(1, maxGradNorm / (gradNorm + 1e-6)) : 1;
     const { stepsDone } = optimizer;
+    this.#fresh = true;
     this.#training.adamw(optimizer.decays, { ...options, learningRate, gradientScale, stepsDone });
     await this.#passes.updateNorms(this.#opened.weights);
     optimizer.stepsDone++;
@@ -290,6 +298,7 @@ export class Engine implements Policy {
     optimizer.stepsDone = state.stepsDone;
     this.#moved = state.referenceMoved;
     if (this.#gradients !== undefined) clear(this.#gradients);
+    this.#fresh = true;
     this.#updated = state.updated;
     await this.#updateNorms();
   }

@@ -7,6 +7,7 @@ import {
   type Joint,
   sizeOf as sizeOfDim,
   type Value,
+  withoutAccumulators,
 } from '@kelpie/onnx';
 import type { Model } from './architecture.js';
 import { BufferPool } from './buffer-pool.js';
@@ -178,21 +179,28 @@ export class Passes {
 
   /**
    * Forward, head and backward in one run, where the cotangents are known beforehand: nothing is handed over or computed
-   * again. Gradients are added to `gradients`; returns the values of `valued` scores.
+   * again. Gradients are added to `gradients`, which hold zeros if they are `fresh`; returns the values of `valued` scores.
    */
   async pull(
     layout: Layout,
     cotangents: ReadonlyMap<ScoreName, Float64Array>,
     weights: Weights,
     gradients: Weights,
-    { temperature, reference, valued = [] }: HeadOptions & { readonly valued?: readonly ScoreName[] },
+    {
+      temperature,
+      reference,
+      valued = [],
+      fresh = false,
+    }: HeadOptions & { readonly valued?: readonly ScoreName[]; readonly fresh?: boolean },
   ): Promise<Map<ScoreName, Float64Array>> {
     const scores = [...cotangents.keys()];
     const tempered = temperature !== 1;
-    const session = await this.sessions.get(`pull/${scores.join()}/${valued.join()}/${tempered}`, () => {
+    const session = await this.sessions.get(`pull/${scores.join()}/${valued.join()}/${tempered}/${fresh}`, () => {
       const wanted = this.#headTrained(scores);
       const { model, dtype } = this.#options;
-      return fuse(this.#joint(), scoreVjpGraph({ model, dtype, scores, wanted, valued, tempered, placed: true }));
+      const head = scoreVjpGraph({ model, dtype, scores, wanted, valued, tempered, placed: true });
+      const whole = fuse(this.#joint(), head);
+      return fresh ? withoutAccumulators(whole) : whole;
     });
     const whole = { from: 0, to: layout.sources.length };
     const read = [...scores, ...valued].some((name) => scoreOf(name).needsReference) ? reference : undefined;
@@ -500,12 +508,9 @@ function accumulators(
 ): { given: Map<string, Tensor>; fetches: Map<string, Tensor> } {
   const given = new Map<string, Tensor>();
   const fetches = new Map<string, Tensor>();
-  for (const input of session.inputs) {
-    if (!input.startsWith('acc/')) continue;
-    const name = input.slice('acc/'.length);
-    const { data, shape } = gradients.get(name)!;
-    given.set(input, floatTensor(data, shape));
-    fetches.set(`grad/${name}`, floatTensor(data, shape));
+  for (const [name, { data, shape }] of gradients) {
+    if (session.inputs.includes(`acc/${name}`)) given.set(`acc/${name}`, floatTensor(data, shape));
+    if (session.outputs.includes(`grad/${name}`)) fetches.set(`grad/${name}`, floatTensor(data, shape));
   }
   return { given, fetches };
 }
