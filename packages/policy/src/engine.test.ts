@@ -395,6 +395,43 @@ test('a pull is a vjp and its pullback, to the last bit', async () => {
   });
 });
 
+test('pulls of rows that share nothing, one run each, add up behind a step and behind a pullback', async () => {
+  const row = (ids: readonly number[], scoreFrom: number) => ({ trunk: [], branches: [{ ids, scoreFrom }] });
+  const parts = [[row([1, 4, 2, 7, 3], 2), row([5, 6, 1], 1)], [row([2, 2, 9, 4], 3)]];
+  const options = { ...init(), dtype: 'float64', keepReference: true } as const;
+  await using apart = await Engine.open(options);
+  await using atOnce = await Engine.open(options);
+  for (const policy of [apart, atOnce]) await train(policy, 1);
+  const asked = (part: (typeof parts)[number]) =>
+    ({ trees: part, scores: ['logprobs', 'reverseKl'], temperature: 0.7 }) as const;
+  const cotangentsOf = (mask: Uint8Array) => ({
+    logprobs: Float64Array.from(mask, (bit, i) => bit * Math.sin(i + 1)),
+    reverseKl: Float64Array.from(mask, (bit, i) => bit * Math.cos(i)),
+  });
+  for (const begin of ['a step', 'a pullback']) {
+    for (const [i, part] of parts.entries()) {
+      const expected = await apart.vjp(asked(part));
+      const cotangents = cotangentsOf(expected.scores.completionMask);
+      await expected.pullback(cotangents);
+      if (begin === 'a pullback' && i === 0) await (await atOnce.vjp(asked(part))).pullback(cotangents);
+      else {
+        const { logprobs, reverseKl } = await atOnce.pull({ ...asked(part), cotangents });
+        logprobs!.forEach((value, at) => expect(value).toBeCloseTo(expected.scores.logprobs![at]!, 12));
+        reverseKl!.forEach((value, at) => expect(value).toBeCloseTo(expected.scores.reverseKl![at]!, 12));
+      }
+    }
+    const [own, other] = [await atOnce.gradients(), await apart.gradients()];
+    for (const [name, { data }] of other) {
+      expect(
+        data.some((value) => value !== 0),
+        name,
+      ).toBe(true);
+      data.forEach((value, at) => expect(own.get(name)!.data[at], name).toBeCloseTo(value, 12));
+    }
+    for (const policy of [apart, atOnce]) await policy.step(1e-2);
+  }
+});
+
 test('a gradient that is not finite updates nothing and is gone; an optimizer that is set again starts from no moments', async () => {
   await using policy = await Engine.open(init());
   const request = { trees: [pair], scores: ['logprobs'] } as const;
