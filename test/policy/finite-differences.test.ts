@@ -172,7 +172,7 @@ test.each(tinyModels.filter(({ name }) => /default|tied|gpt2$/.test(name)))(
       const forward = await passes.forward(layout, { weights, adapter: true });
       const { hidden } = await passes.forward(layout, { weights: referenceWeights, adapter: true });
       const options = { temperature: 0.8, reference: { hidden, weights: referenceWeights } };
-      const scores = await passes.score(forward, names, weights, options);
+      const scores = await passes.heads.score(forward, names, weights, options);
       const gradients = new Map(
         trained.map((name) => {
           const { shape, data } = weights.get(name)!;
@@ -185,7 +185,7 @@ test.each(tinyModels.filter(({ name }) => /default|tied|gpt2$/.test(name)))(
           return [name, Float64Array.from({ length: scored }, () => next() - 0.5)] as const;
         }),
       );
-      const { dHidden } = await passes.scoreVjp(forward, cotangents, weights, gradients, options);
+      const { dHidden } = await passes.heads.scoreVjp(forward, cotangents, weights, gradients, options);
       results.push([...scores.values(), dHidden, gradients.get(model.headWeight)!.data]);
       await passes.sessions.dispose();
     }

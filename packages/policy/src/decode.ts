@@ -3,6 +3,7 @@ import type { Model } from './architecture.js';
 import { Cache, type KeysAndValues, type Stretch } from './decode/cache.js';
 import { type Choice, Chooser } from './decode/choose.js';
 import { KelpieError } from './errors.js';
+import { feedsOf } from './feeds.js';
 import { layOut } from './layout.js';
 import type { ModelBuilder } from './model-builder.js';
 import type { FloatArray } from './parameters.js';
@@ -206,7 +207,7 @@ class Decoder {
 
   #choose(hidden: FloatArray, drawn: Float64Array): Promise<Choice> {
     return this.#chooser.choose(hidden, drawn, drawn.length >= WIDE_FROM, (session, given) =>
-      this.#passes.feeds(session, this.#variant.weights, given),
+      feedsOf(session, this.#variant.weights, given),
     );
   }
 

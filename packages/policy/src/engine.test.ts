@@ -395,6 +395,11 @@ test('a pull is a vjp and its pullback, to the last bit', async () => {
   });
 });
 
+function expectClose(actual: ArrayLike<number>, expected: ArrayLike<number>, name = ''): void {
+  expect(actual.length, name).toBe(expected.length);
+  for (let i = 0; i < expected.length; i++) expect(actual[i], `${name}[${i}]`).toBeCloseTo(expected[i]!, 12);
+}
+
 test('pulls of rows that share nothing, one run each, add up behind a step and behind a pullback', async () => {
   const row = (ids: readonly number[], scoreFrom: number) => ({ trunk: [], branches: [{ ids, scoreFrom }] });
   const parts = [[row([1, 4, 2, 7, 3], 2), row([5, 6, 1], 1)], [row([2, 2, 9, 4], 3)]];
@@ -416,8 +421,8 @@ test('pulls of rows that share nothing, one run each, add up behind a step and b
       if (begin === 'a pullback' && i === 0) await (await atOnce.vjp(asked(part))).pullback(cotangents);
       else {
         const { logprobs, reverseKl } = await atOnce.pull({ ...asked(part), cotangents });
-        logprobs!.forEach((value, at) => expect(value).toBeCloseTo(expected.scores.logprobs![at]!, 12));
-        reverseKl!.forEach((value, at) => expect(value).toBeCloseTo(expected.scores.reverseKl![at]!, 12));
+        expectClose(logprobs!, expected.scores.logprobs!);
+        expectClose(reverseKl!, expected.scores.reverseKl!);
       }
     }
     const [own, other] = [await atOnce.gradients(), await apart.gradients()];
@@ -426,7 +431,7 @@ test('pulls of rows that share nothing, one run each, add up behind a step and b
         data.some((value) => value !== 0),
         name,
       ).toBe(true);
-      data.forEach((value, at) => expect(own.get(name)!.data[at], name).toBeCloseTo(value, 12));
+      expectClose(own.get(name)!.data, data, name);
     }
     for (const policy of [apart, atOnce]) await policy.step(1e-2);
   }

@@ -113,7 +113,7 @@ export class Engine implements Policy {
     const { temperature = 1 } = request;
     return unpack(
       layout.counts,
-      await this.#passes.score(forward, request.scores, variant.weights, { temperature, reference }),
+      await this.#passes.heads.score(forward, request.scores, variant.weights, { temperature, reference }),
     );
   }
 
@@ -125,7 +125,7 @@ export class Engine implements Policy {
     const options = { temperature: request.temperature ?? 1, reference };
     const scores = unpack(
       layout.counts,
-      await this.#passes.score(forward, request.scores, this.#opened.weights, options),
+      await this.#passes.heads.score(forward, request.scores, this.#opened.weights, options),
     );
     let open: Forward | undefined = forward;
     return {
@@ -139,7 +139,7 @@ export class Engine implements Policy {
           if (flat.size === 0) return;
           const gradients = this.#accumulated();
           this.#fresh = false;
-          const { dHidden } = await this.#passes.scoreVjp(kept, flat, this.#opened.weights, gradients, options);
+          const { dHidden } = await this.#passes.heads.scoreVjp(kept, flat, this.#opened.weights, gradients, options);
           await this.#passes.backward(kept, this.#opened.weights, dHidden, gradients);
         } finally {
           kept.release();
@@ -172,7 +172,7 @@ export class Engine implements Policy {
       const reference = await this.#referenceOf(valued, layout);
       const options = { temperature, reference, valued };
       this.#fresh = false;
-      const { dHidden, values } = await this.#passes.scoreVjp(forward, flat, weights, gradients, options);
+      const { dHidden, values } = await this.#passes.heads.scoreVjp(forward, flat, weights, gradients, options);
       await this.#passes.backward(forward, weights, dHidden, gradients);
       return unpack(layout.counts, values);
     } finally {

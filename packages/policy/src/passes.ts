@@ -13,11 +13,13 @@ import type { Model } from './architecture.js';
 import { BufferPool } from './buffer-pool.js';
 import type { KeysAndValues } from './decode/cache.js';
 import { normGraph } from './dora.js';
+import { accumulators, feedsOf } from './feeds.js';
+import { type HeadOptions, HeadPasses } from './head-passes.js';
 import type { Layout } from './layout.js';
 import { type Lookup, type Mode, ModelBuilder } from './model-builder.js';
 import type { FloatArray, LoraModule, Weights } from './parameters.js';
 import { RowFeeds, slots } from './row-feeds.js';
-import { isScalar, REFERENCE, scoreGraph, scoreOf, scoreVjpGraph } from './score.js';
+import { scoreOf, scoreVjpGraph } from './score.js';
 import { floats, floatTensor, type Session, Sessions, Tensor } from './sessions.js';
 import type { ScoreName } from './types.js';
 import { type Arithmetic, allocate } from './weights.js';
@@ -64,14 +66,6 @@ export interface StepChoice {
   readonly feeds: Iterable<readonly [string, Tensor]>;
 }
 
-/** How a head is read. */
-export interface HeadOptions {
-  /** Divides the logits. */
-  readonly temperature: number;
-  /** Hidden states [scored, hidden] and weights of the reference, where a score reads it. */
-  readonly reference?: { readonly hidden: FloatArray; readonly weights: Weights } | undefined;
-}
-
 export interface PassesOptions {
   readonly model: Model;
   readonly dtype: Arithmetic;
@@ -85,24 +79,10 @@ export interface PassesOptions {
   readonly keep?: 'products' | 'nothing';
 }
 
-const LOGITS_AT_ONCE = 2 ** 25;
-/**
- * Of a chunk of a head's own session: 8 MiB in float32, of which several fit into a cache. A tensor of 32 MiB would also
- * get fresh pages from the system each time, whose first touch costs more than what is written to them.
- */
-const CHUNK_LOGITS = 2 ** 21;
-/** Fewer rows at once read the head's matrix too often. */
-const CHUNK_ROWS = 256;
-
-/** Scored tokens, `to` excluded. */
-interface Chunk {
-  readonly from: number;
-  readonly to: number;
-}
-
-/** Every ONNX pass over a model: bodies forward and backward, heads, prefill and decoding steps. */
+/** Every ONNX pass over a model's body: forward and backward, prefill and decoding steps; and through its heads at once. */
 export class Passes {
   readonly sessions: Sessions;
+  readonly heads: HeadPasses;
   readonly #options: PassesOptions;
   readonly #width: number;
   #differentiated: (Joint & { readonly lookups: readonly Lookup[] }) | undefined;
@@ -113,6 +93,7 @@ export class Passes {
   constructor(options: PassesOptions) {
     this.#options = options;
     this.sessions = new Sessions({ threads: options.threads, verbatim: options.dtype === 'float64' });
+    this.heads = new HeadPasses(options, this.sessions);
     this.#width = options.model.dimensions.hiddenSize;
     this.#buffers = new BufferPool(options.dtype);
     this.#rows = new RowFeeds(options.model.rotary, options.dtype);
@@ -133,7 +114,7 @@ export class Passes {
           () => this.#body({ kind: 'sequence', present: false }, variant.adapter).graph,
         );
     const kept = keep ? this.#memoryOf(session, layout) : new Map<string, Tensor>();
-    const outputs = await session.run(this.feeds(session, variant.weights, this.#rows.of(layout)), kept);
+    const outputs = await session.run(feedsOf(session, variant.weights, this.#rows.of(layout)), kept);
     const { hidden, ...others } = outputs;
     const saved = new Map([...Object.entries(others), ...kept]);
     const release = () => {
@@ -163,7 +144,7 @@ export class Passes {
     feeds.set('d/hidden', floatTensor(scattered, [layout.rows, layout.tokens, this.#width]));
     for (const [name, tensor] of saved) feeds.set(name, tensor);
     const { given, fetches } = accumulators(session, gradients);
-    this.#addLookups(await session.run(this.feeds(session, weights, [...feeds, ...given]), fetches), layout, gradients);
+    this.#addLookups(await session.run(feedsOf(session, weights, [...feeds, ...given]), fetches), layout, gradients);
   }
 
   /** Gradients of looked-up rows, which leave a graph as they are, to their tables. */
@@ -196,7 +177,7 @@ export class Passes {
     const scores = [...cotangents.keys()];
     const tempered = temperature !== 1;
     const session = await this.sessions.get(`pull/${scores.join()}/${valued.join()}/${tempered}/${fresh}`, () => {
-      const wanted = this.#headTrained(scores);
+      const wanted = this.heads.trainedOf(scores);
       const { model, dtype } = this.#options;
       const head = scoreVjpGraph({ model, dtype, scores, wanted, valued, tempered, placed: true });
       const whole = fuse(this.#joint(), head);
@@ -204,12 +185,12 @@ export class Passes {
     });
     const whole = { from: 0, to: layout.sources.length };
     const read = [...scores, ...valued].some((name) => scoreOf(name).needsReference) ? reference : undefined;
-    const feeds = new Map([...this.#rows.of(layout), ...this.#headFeeds(layout, whole, temperature, read?.hidden)]);
-    this.#feedCotangents(feeds, cotangents, whole, temperature);
+    const feeds = new Map([...this.#rows.of(layout), ...this.heads.feeds(layout, whole, temperature, read?.hidden)]);
+    this.heads.feedCotangents(feeds, cotangents, whole, temperature);
     feeds.set('sources', new Tensor('int64', BigInt64Array.from(layout.sources, BigInt), [layout.sources.length]));
     feeds.set('places', new Tensor('int64', placesOf(layout), [layout.rows, layout.tokens]));
     const { given, fetches } = accumulators(session, gradients);
-    const outputs = await session.run(this.feeds(session, weights, [...feeds, ...given], read?.weights), fetches);
+    const outputs = await session.run(feedsOf(session, weights, [...feeds, ...given], read?.weights), fetches);
     this.#addLookups(outputs, layout, gradients);
     return new Map(valued.map((name) => [name, Float64Array.from(floats(outputs[name]!))]));
   }
@@ -217,7 +198,7 @@ export class Passes {
   /** Whether a batch can be pulled in one run: all its logits fit at once, and each source has one target. */
   pullsAtOnce({ sources }: Layout): boolean {
     const { keep = 'products' } = this.#options;
-    return keep === 'products' && sources.length <= this.#rowsAtOnce && new Set(sources).size === sources.length;
+    return keep === 'products' && sources.length <= this.heads.rowsAtOnce && new Set(sources).size === sources.length;
   }
 
   #cut(): Halves {
@@ -257,142 +238,9 @@ export class Passes {
     const { model, dtype, lora } = this.#options;
     if (!lora.some(({ dora }) => dora)) return;
     const session = await this.sessions.get('dora/norms', () => normGraph({ model, lora, dtype }));
-    const outputs = await session.run(this.feeds(session, weights, []));
+    const outputs = await session.run(feedsOf(session, weights, []));
     for (const [name, tensor] of Object.entries(outputs)) {
       weights.set(name, { shape: tensor.dims, data: floats(tensor) });
-    }
-  }
-
-  // --- heads -------------------------------------------------------------------------------------------------------
-
-  /**
-   * Scores of hidden states [scored, hidden], each [scored]. That no token is banned is taken for granted, which spares
-   * divergences passes over the vocabulary; a chunk with a score that is not finite is scored again without.
-   */
-  async score(
-    { layout, hidden }: Forward,
-    names: readonly ScoreName[],
-    weights: Weights,
-    { temperature, reference }: HeadOptions,
-  ): Promise<Map<ScoreName, Float64Array>> {
-    const { model, dtype } = this.#options;
-    const tempered = temperature !== 1;
-    const sessionOf = (bans: boolean) =>
-      this.sessions.get(`head/score/${names.join()}/${tempered}/${bans}`, () =>
-        scoreGraph({ model, dtype, scores: names, tempered, bans }),
-      );
-    const out = new Map(names.map((name) => [name, new Float64Array(layout.sources.length)]));
-    for (const chunk of this.#chunks(layout)) {
-      const feeds = this.#headFeeds(layout, chunk, temperature, reference?.hidden);
-      feeds.set('hidden', this.#hiddenOf(hidden, chunk));
-      const run = async (session: Session) => {
-        const outputs = await session.run(this.feeds(session, weights, feeds, reference?.weights));
-        return names.map((name) => floats(outputs[name]!));
-      };
-      const taken = await run(await sessionOf(false));
-      const finite = taken.every((values) => values.every(Number.isFinite));
-      const scored = finite || reference === undefined ? taken : await run(await sessionOf(true));
-      names.forEach((name, i) => {
-        out.get(name)!.set(scored[i]!, chunk.from);
-      });
-    }
-    return out;
-  }
-
-  /**
-   * Gradients of the head's trained tensors are added to `gradients`; returns d / d hidden [scored, hidden], and the
-   * values of `valued` scores on the way.
-   */
-  async scoreVjp(
-    { layout, hidden }: Forward,
-    cotangents: ReadonlyMap<ScoreName, Float64Array>,
-    weights: Weights,
-    gradients: Weights,
-    { temperature, reference, valued = [] }: HeadOptions & { readonly valued?: readonly ScoreName[] },
-  ): Promise<{ dHidden: FloatArray; values: Map<ScoreName, Float64Array> }> {
-    const { model, dtype } = this.#options;
-    const names = [...cotangents.keys()];
-    const wanted = this.#headTrained(names);
-    const tempered = temperature !== 1;
-    const session = await this.sessions.get(`head/vjp/${names.join()}/${valued.join()}/${tempered}`, () =>
-      scoreVjpGraph({ model, dtype, scores: names, wanted, valued, tempered }),
-    );
-    const values = new Map(valued.map((name) => [name, new Float64Array(layout.sources.length)]));
-    const dHidden = allocate(dtype, hidden.length);
-    const { given, fetches } = accumulators(session, gradients);
-    for (const chunk of this.#chunks(layout)) {
-      const read = [...names, ...valued].some((name) => scoreOf(name).needsReference) ? reference : undefined;
-      const feeds = this.#headFeeds(layout, chunk, temperature, read?.hidden);
-      feeds.set('hidden', this.#hiddenOf(hidden, chunk));
-      this.#feedCotangents(feeds, cotangents, chunk, temperature);
-      const into = dHidden.subarray(chunk.from * this.#width, chunk.to * this.#width);
-      fetches.set('grad/hidden', floatTensor(into, [chunk.to - chunk.from, this.#width]));
-      const outputs = await session.run(
-        this.feeds(session, weights, [...feeds, ...given], reference?.weights),
-        fetches,
-      );
-      for (const name of valued) values.get(name)!.set(floats(outputs[name]!), chunk.from);
-    }
-    return { dHidden, values };
-  }
-
-  /** What is trained of the heads that these scores go through. */
-  #headTrained(scores: readonly ScoreName[]): string[] {
-    const { model, trained } = this.#options;
-    const through = (scalar: boolean) => scores.some((name) => isScalar(name) === scalar);
-    return [
-      ...(through(false) ? [model.headWeight] : []),
-      ...(through(true) && model.scalarHead !== undefined ? [model.scalarHead] : []),
-    ].filter((name) => trained.includes(name));
-  }
-
-  *#chunks({ sources }: Pick<Layout, 'sources'>): Generator<Chunk> {
-    const fast = Math.max(CHUNK_ROWS, Math.floor(CHUNK_LOGITS / this.#options.model.dimensions.vocabularySize));
-    const chunks = Math.ceil(sources.length / Math.min(fast, this.#rowsAtOnce));
-    for (let i = 0; i < chunks; i++) {
-      yield { from: Math.floor((i * sources.length) / chunks), to: Math.floor(((i + 1) * sources.length) / chunks) };
-    }
-  }
-
-  /** Whose logits may be in memory together. */
-  get #rowsAtOnce(): number {
-    const { model, logitsAtOnce = LOGITS_AT_ONCE } = this.#options;
-    return Math.max(1, Math.floor(logitsAtOnce / model.dimensions.vocabularySize));
-  }
-
-  /** All that a head reads of a chunk but its hidden states. */
-  #headFeeds(
-    { targets }: Layout,
-    chunk: Chunk,
-    temperature: number,
-    reference?: FloatArray | undefined,
-  ): Map<string, Tensor> {
-    const { from, to } = chunk;
-    const feeds = new Map([
-      ['targets', new Tensor('int64', targets.subarray(from, to), [to - from])],
-      ['inverseTemperature', floatTensor(allocate(this.#options.dtype, 1).fill(1 / temperature), [])],
-    ]);
-    if (reference !== undefined) feeds.set(`${REFERENCE}hidden`, this.#hiddenOf(reference, chunk));
-    return feeds;
-  }
-
-  #hiddenOf(hidden: FloatArray, { from, to }: Chunk): Tensor {
-    const width = this.#width;
-    return floatTensor(hidden.subarray(from * width, to * width), [to - from, width]);
-  }
-
-  /** `d/<score>` of a chunk; of scores through logits, by the temperature that divided those. */
-  #feedCotangents(
-    feeds: Map<string, Tensor>,
-    cotangents: ReadonlyMap<ScoreName, Float64Array>,
-    { from, to }: Chunk,
-    temperature: number,
-  ): void {
-    for (const [name, cotangent] of cotangents) {
-      const part = allocate(this.#options.dtype, to - from);
-      const own = cotangent.subarray(from, to);
-      part.set(isScalar(name) ? own : own.map((x) => x / temperature));
-      feeds.set(`d/${name}`, floatTensor(part, [part.length]));
     }
   }
 
@@ -410,7 +258,7 @@ export class Passes {
       `prefill/${adapter}`,
       () => this.#body({ kind: 'sequence', present: true }, adapter).graph,
     );
-    const outputs = await session.run(this.feeds(session, weights, this.#rows.of(layout)));
+    const outputs = await session.run(feedsOf(session, weights, this.#rows.of(layout)));
     return { hidden: this.#gather(floats(outputs.hidden!), layout), present: this.#present(outputs, 'present') };
   }
 
@@ -422,7 +270,7 @@ export class Passes {
       return m.g.build();
     });
     const feeds = [['hidden', floatTensor(hidden, [layout.sources.length, this.#width])]] as const;
-    const { logits } = await session.run(this.feeds(session, weights, feeds));
+    const { logits } = await session.run(feedsOf(session, weights, feeds));
     return floats(logits!);
   }
 
@@ -458,7 +306,7 @@ export class Passes {
       feeds.set(`keys/${i}`, floatTensor(keys, [rows, kvHeads, step.capacity, headDim]));
       feeds.set(`values/${i}`, floatTensor(values, [rows, kvHeads, step.capacity, headDim]));
     });
-    const outputs = await session.run(this.feeds(session, weights, feeds));
+    const outputs = await session.run(feedsOf(session, weights, feeds));
     return { hidden: floats(outputs.hidden!), present: this.#present(outputs, 'new'), outputs };
   }
 
@@ -467,24 +315,6 @@ export class Passes {
       keys: floats(outputs[`${prefix}/keys/${i}`]!),
       values: floats(outputs[`${prefix}/values/${i}`]!),
     }));
-  }
-
-  // --- feeds -------------------------------------------------------------------------------------------------------
-
-  /** What is given, and weights under the names of the inputs that are left; with a prefix, the reference's. */
-  feeds(
-    session: Session,
-    weights: Weights,
-    given: Iterable<readonly [string, Tensor]>,
-    reference?: Weights,
-  ): Map<string, Tensor> {
-    const feeds = new Map(given);
-    for (const input of session.inputs) {
-      if (feeds.has(input)) continue;
-      const weight = input.startsWith(REFERENCE) ? reference?.get(input.slice(REFERENCE.length)) : weights.get(input);
-      if (weight !== undefined) feeds.set(input, floatTensor(weight.data, weight.shape));
-    }
-    return feeds;
   }
 
   #gather(hidden: FloatArray, { sources }: Layout): FloatArray {
@@ -499,20 +329,6 @@ export class Passes {
     addRows(out, dHidden, sources, this.#width);
     return out;
   }
-}
-
-/** Accumulated gradients as a session's inputs and, in the same memory, as its outputs. */
-function accumulators(
-  session: Session,
-  gradients: Weights,
-): { given: Map<string, Tensor>; fetches: Map<string, Tensor> } {
-  const given = new Map<string, Tensor>();
-  const fetches = new Map<string, Tensor>();
-  for (const [name, { data, shape }] of gradients) {
-    if (session.inputs.includes(`acc/${name}`)) given.set(`acc/${name}`, floatTensor(data, shape));
-    if (session.outputs.includes(`grad/${name}`)) fetches.set(`grad/${name}`, floatTensor(data, shape));
-  }
-  return { given, fetches };
 }
 
 /** [rows, tokens]: which scored position a token is; those that are none come behind the last. */

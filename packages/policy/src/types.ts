@@ -223,7 +223,7 @@ export interface Policy {
   readonly info: PolicyInfo;
   score(request: ScoreRequest & { readonly of?: 'policy' | 'reference' }): Promise<TokenScores>;
   vjp(request: ScoreRequest): Promise<Vjp>;
-  /** `vjp` and its pullback at once: one run of one graph where all logits fit into memory, else two passes over the head less one. */
+  /** `vjp` and its pullback at once. Forward, head and backward are one run where all logits fit into memory and each source has one target. */
   pull(request: PullRequest): Promise<TokenScores>;
   /** Clips, updates the weights in place with AdamW, clears the gradients. */
   step(learningRate: number): Promise<StepReport>;
