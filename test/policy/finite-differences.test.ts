@@ -149,7 +149,7 @@ describe.each([
 });
 
 test.each(tinyModels.filter(({ name }) => /default|tied|gpt2$/.test(name)))(
-  "$name: the size of the head's chunks changes nothing",
+  "$name: the size of the head's chunks changes nothing, nor do logits that are kept",
   async ({ config }) => {
     const file = writeConfig({ config });
     const dtype = 'float64';
@@ -160,7 +160,11 @@ test.each(tinyModels.filter(({ name }) => /default|tied|gpt2$/.test(name)))(
     const { vocabularySize } = model.dimensions;
     const names = [...allScores, ...divergences];
     const results = [];
-    for (const rows of [scored, 1, 3, scored - 1]) {
+    for (const { rows, keeps } of [
+      { rows: scored, keeps: false },
+      { rows: scored, keeps: true },
+      ...[1, 3, scored - 1].map((rows) => ({ rows, keeps: false })),
+    ]) {
       const passes = new Passes({
         model,
         dtype,
@@ -171,7 +175,12 @@ test.each(tinyModels.filter(({ name }) => /default|tied|gpt2$/.test(name)))(
       });
       const forward = await passes.forward(layout, { weights, adapter: true });
       const { hidden } = await passes.forward(layout, { weights: referenceWeights, adapter: true });
-      const options = { temperature: 0.8, reference: { hidden, weights: referenceWeights } };
+      const fitting = passes.heads.keepLogits(layout, names);
+      expect(fitting !== undefined, 'logits are kept where they fit, and nowhere else').toBe(rows === scored);
+      if (fitting !== undefined)
+        expect(passes.heads.keepLogits(layout, names), 'beside others they do not').toBe(undefined);
+      const kept = keeps ? fitting : undefined;
+      const options = { temperature: 0.8, reference: { hidden, weights: referenceWeights }, kept };
       const scores = await passes.heads.score(forward, names, weights, options);
       const gradients = new Map(
         trained.map((name) => {

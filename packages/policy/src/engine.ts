@@ -7,7 +7,7 @@ import { type Layout, layOut } from './layout.js';
 import { type OpenedModel, openModel, saveModel } from './model-folder.js';
 import { TrainingMemory } from './optimizers/training-memory.js';
 import type { FloatArray, Weights } from './parameters.js';
-import { type Forward, Passes, type Variant } from './passes.js';
+import { Passes, type Variant } from './passes.js';
 import { scoreOf } from './score.js';
 import { readState, writeState } from './state.js';
 import { flatten, unpack } from './token-scores.js';
@@ -122,32 +122,38 @@ export class Engine implements Policy {
     const layout = layOut(request.trees, this.#model);
     const forward = await this.#passes.forward(layout, this.#policy, { keep: true });
     const reference = await this.#referenceOf(request.scores, layout);
-    const options = { temperature: request.temperature ?? 1, reference };
-    const scores = unpack(
-      layout.counts,
-      await this.#passes.heads.score(forward, request.scores, this.#opened.weights, options),
-    );
-    let open: Forward | undefined = forward;
+    const { heads } = this.#passes;
+    const kept = heads.keepLogits(layout, request.scores);
+    const options = { temperature: request.temperature ?? 1, reference, kept };
+    const release = () => {
+      forward.release();
+      kept?.release();
+    };
+    const scored = await heads.score(forward, request.scores, this.#opened.weights, options).catch((error) => {
+      release();
+      throw error;
+    });
+    const scores = unpack(layout.counts, scored);
+    let open = true;
     return {
       scores,
       pullback: async (cotangents) => {
-        if (open === undefined) throw new KelpieError('a pullback can be taken once', { code: 'pullback-spent' });
-        const kept = open;
-        open = undefined;
+        if (!open) throw new KelpieError('a pullback can be taken once', { code: 'pullback-spent' });
+        open = false;
         try {
           const flat = flatten(layout.counts, request.scores, cotangents);
           if (flat.size === 0) return;
           const gradients = this.#accumulated();
           this.#fresh = false;
-          const { dHidden } = await this.#passes.heads.scoreVjp(kept, flat, this.#opened.weights, gradients, options);
-          await this.#passes.backward(kept, this.#opened.weights, dHidden, gradients);
+          const { dHidden } = await heads.scoreVjp(forward, flat, this.#opened.weights, gradients, options);
+          await this.#passes.backward(forward, this.#opened.weights, dHidden, gradients);
         } finally {
-          kept.release();
+          release();
         }
       },
       release: async () => {
-        open?.release();
-        open = undefined;
+        if (open) release();
+        open = false;
       },
     };
   }

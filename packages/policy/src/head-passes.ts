@@ -1,3 +1,4 @@
+import { BufferPool } from './buffer-pool.js';
 import { accumulators, feedsOf } from './feeds.js';
 import type { Layout } from './layout.js';
 import type { FloatArray, Weights } from './parameters.js';
@@ -13,6 +14,8 @@ export interface HeadOptions {
   readonly temperature: number;
   /** Hidden states [scored, hidden] and weights of the reference, where a score reads it. */
   readonly reference?: { readonly hidden: FloatArray; readonly weights: Weights } | undefined;
+  /** Where logits are kept (see `keepLogits`): a pass forward writes them, the one back reads them. */
+  readonly kept?: KeptLogits | undefined;
 }
 
 const LOGITS_AT_ONCE = 2 ** 25;
@@ -30,16 +33,46 @@ export interface Chunk {
   readonly to: number;
 }
 
+/** Logits of scored tokens [scored, vocabulary], kept for the way back. */
+export interface KeptLogits {
+  readonly logits: FloatArray;
+  /** Gives their memory back. Nothing may read them then. */
+  release(): void;
+}
+
 /** Passes over a model's heads: from hidden states to scores, and back from the scores' cotangents. */
 export class HeadPasses {
   readonly #options: PassesOptions;
   readonly #sessions: Sessions;
   readonly #width: number;
+  readonly #buffers: BufferPool;
+  /** Numbers that are kept. */
+  #kept = 0;
 
   constructor(options: PassesOptions, sessions: Sessions) {
     this.#options = options;
     this.#sessions = sessions;
     this.#width = options.model.dimensions.hiddenSize;
+    this.#buffers = new BufferPool(options.dtype);
+  }
+
+  /**
+   * Memory for the logits of a batch, to be scored into and read by `scoreVjp`: a product less. Undefined where no score
+   * goes through logits, where a pass is to keep nothing, or where those that are kept would not fit beside these.
+   */
+  keepLogits({ sources }: Layout, names: readonly ScoreName[]): KeptLogits | undefined {
+    const { model, keep = 'products', logitsAtOnce = LOGITS_AT_ONCE } = this.#options;
+    const length = sources.length * model.dimensions.vocabularySize;
+    if (keep === 'nothing' || names.every(isScalar) || this.#kept + length > logitsAtOnce) return undefined;
+    this.#kept += length;
+    const logits = this.#buffers.take('logits', length);
+    return {
+      logits,
+      release: () => {
+        this.#kept -= length;
+        this.#buffers.give('logits', logits);
+      },
+    };
   }
 
   /**
@@ -50,20 +83,22 @@ export class HeadPasses {
     { layout, hidden }: Forward,
     names: readonly ScoreName[],
     weights: Weights,
-    { temperature, reference }: HeadOptions,
+    { temperature, reference, kept }: HeadOptions,
   ): Promise<Map<ScoreName, Float64Array>> {
     const { model, dtype } = this.#options;
     const tempered = temperature !== 1;
+    const keep = kept !== undefined;
     const sessionOf = (bans: boolean) =>
-      this.#sessions.get(`head/score/${names.join()}/${tempered}/${bans}`, () =>
-        scoreGraph({ model, dtype, scores: names, tempered, bans }),
+      this.#sessions.get(`head/score/${names.join()}/${tempered}/${bans}/${keep}`, () =>
+        scoreGraph({ model, dtype, scores: names, tempered, bans, keep }),
       );
     const out = new Map(names.map((name) => [name, new Float64Array(layout.sources.length)]));
     for (const chunk of this.#chunks(layout)) {
       const feeds = this.feeds(layout, chunk, temperature, reference?.hidden);
       feeds.set('hidden', this.#hiddenOf(hidden, chunk));
       const run = async (session: Session) => {
-        const outputs = await session.run(feedsOf(session, weights, feeds, reference?.weights));
+        const fetches = kept && new Map([[session.outputs.at(-1)!, this.#logitsOf(kept, chunk)]]);
+        const outputs = await session.run(feedsOf(session, weights, feeds, reference?.weights), fetches);
         return names.map((name) => floats(outputs[name]!));
       };
       const taken = await run(await sessionOf(false));
@@ -85,26 +120,32 @@ export class HeadPasses {
     cotangents: ReadonlyMap<ScoreName, Float64Array>,
     weights: Weights,
     gradients: Weights,
-    { temperature, reference, valued = [] }: HeadOptions & { readonly valued?: readonly ScoreName[] },
+    { temperature, reference, kept, valued = [] }: HeadOptions & { readonly valued?: readonly ScoreName[] },
   ): Promise<{ dHidden: FloatArray; values: Map<ScoreName, Float64Array> }> {
     const { model, dtype } = this.#options;
     const names = [...cotangents.keys()];
     const wanted = this.trainedOf(names);
     const tempered = temperature !== 1;
-    const session = await this.#sessions.get(`head/vjp/${names.join()}/${valued.join()}/${tempered}`, () =>
-      scoreVjpGraph({ model, dtype, scores: names, wanted, valued, tempered }),
+    const given = names.every(isScalar) ? undefined : kept;
+    const session = await this.#sessions.get(
+      `head/vjp/${names.join()}/${valued.join()}/${tempered}/${given !== undefined}`,
+      () => scoreVjpGraph({ model, dtype, scores: names, wanted, valued, tempered, kept: given !== undefined }),
     );
     const values = new Map(valued.map((name) => [name, new Float64Array(layout.sources.length)]));
     const dHidden = allocate(dtype, hidden.length);
-    const { given, fetches } = accumulators(session, gradients);
+    const { given: accumulated, fetches } = accumulators(session, gradients);
     for (const chunk of this.#chunks(layout)) {
       const read = [...names, ...valued].some((name) => scoreOf(name).needsReference) ? reference : undefined;
       const feeds = this.feeds(layout, chunk, temperature, read?.hidden);
       feeds.set('hidden', this.#hiddenOf(hidden, chunk));
       this.feedCotangents(feeds, cotangents, chunk, temperature);
+      if (given !== undefined) feeds.set(session.inputs.at(-1)!, this.#logitsOf(given, chunk));
       const into = dHidden.subarray(chunk.from * this.#width, chunk.to * this.#width);
       fetches.set('grad/hidden', floatTensor(into, [chunk.to - chunk.from, this.#width]));
-      const outputs = await session.run(feedsOf(session, weights, [...feeds, ...given], reference?.weights), fetches);
+      const outputs = await session.run(
+        feedsOf(session, weights, [...feeds, ...accumulated], reference?.weights),
+        fetches,
+      );
       for (const name of valued) values.get(name)!.set(floats(outputs[name]!), chunk.from);
     }
     return { dHidden, values };
@@ -153,6 +194,11 @@ export class HeadPasses {
   #hiddenOf(hidden: FloatArray, { from, to }: Chunk): Tensor {
     const width = this.#width;
     return floatTensor(hidden.subarray(from * width, to * width), [to - from, width]);
+  }
+
+  #logitsOf({ logits }: KeptLogits, { from, to }: Chunk): Tensor {
+    const { vocabularySize } = this.#options.model.dimensions;
+    return floatTensor(logits.subarray(from * vocabularySize, to * vocabularySize), [to - from, vocabularySize]);
   }
 
   /** `d/<score>` of a chunk; of scores through logits, by the temperature that divided those. */

@@ -1,4 +1,4 @@
-import { Builder, differentiate, type Graph, type Value } from '@kelpie/onnx';
+import { Builder, differentiate, type Graph, prune, type Value } from '@kelpie/onnx';
 import type { Model } from './architecture.js';
 import { KelpieError, nearestNames } from './errors.js';
 import { ModelBuilder } from './model-builder.js';
@@ -160,21 +160,28 @@ function context({ model, dtype, tempered, bans = true, lora = [], placed = fals
   };
 }
 
-/** hidden [n, width] -> one output per score, [n]. */
-export function scoreGraph(options: HeadGraphOptions): Graph {
-  const { m, context: c } = context(options);
+/** hidden [n, width] -> one output per score, [n]; with `keep`, the logits [n, vocabulary] are the last. */
+export function scoreGraph({ keep = false, ...options }: HeadGraphOptions & { readonly keep?: boolean }): Graph {
+  const { m, logits, context: c } = context(options);
   for (const name of options.scores) m.g.output(name, scoreOf(name).value(c));
+  // By their own name: an Identity would copy them.
+  if (keep) m.g.output(logits().name, logits());
   return m.g.build();
 }
 
 /**
  * Cotangents `d/<score>` [n], those through logits divided by the temperature -> `grad/hidden` [n, width] and, accumulated, the gradient of
  * each trained tensor of the head; the values of `valued` scores [n] come along. All scores meet in one gradient at the
- * logits; logits are computed again rather than kept.
+ * logits, which are computed again, or with `kept` are the last input.
  */
-export function scoreVjpGraph(
-  options: HeadGraphOptions & { readonly wanted: readonly string[]; readonly valued: readonly ScoreName[] },
-): Graph {
+export function scoreVjpGraph({
+  kept = false,
+  ...options
+}: HeadGraphOptions & {
+  readonly wanted: readonly string[];
+  readonly valued: readonly ScoreName[];
+  readonly kept?: boolean;
+}): Graph {
   const { m, hidden, logits, context: c } = context(options);
   const { g } = m;
   for (const name of options.valued) g.output(name, scoreOf(name).value(c));
@@ -193,7 +200,8 @@ export function scoreVjpGraph(
     wanted: [hidden.name, ...options.wanted],
     accumulate: options.wanted,
   });
-  return options.placed ? scattered(graph, `grad/${hidden.name}`) : graph;
+  const whole = kept ? prune({ ...graph, inputs: [...graph.inputs, logits()] }) : graph;
+  return options.placed ? scattered(whole, `grad/${hidden.name}`) : whole;
 }
 
 /** The gradient of the scored hidden states at their places, as `d/hidden` [rows, tokens, width]; all others are 0. */

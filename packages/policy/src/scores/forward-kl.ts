@@ -5,6 +5,7 @@ import type { Score } from '../score.js';
 export const forwardKl: Score = {
   name: 'forwardKl',
   needsReference: true,
-  value: (c) => total(c.g, weighted(c, 'reference', c.g.neg(logratio(c)))),
+  // 0 less the sum, which costs no pass over the vocabulary and keeps a zero positive.
+  value: (c) => c.g.sub(c.g.scalar(0), total(c.g, weighted(c, 'reference', logratio(c)))),
   dlogits: ({ g, p, q }, cotangent) => times(g, g.sub(p(), q()), cotangent),
 };
