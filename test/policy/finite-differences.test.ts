@@ -179,7 +179,9 @@ test.each(tinyModels.filter(({ name }) => /default|tied|gpt2$/.test(name)))(
       expect(fitting !== undefined, 'logits are kept where they fit, and nowhere else').toBe(rows === scored);
       if (fitting !== undefined)
         expect(passes.heads.keepLogits(layout, names), 'beside others they do not').toBe(undefined);
-      const kept = keeps ? fitting : undefined;
+      fitting?.release();
+      const kept = keeps ? passes.heads.keepLogits(layout, names) : undefined;
+      expect(kept !== undefined, 'what is given back can be kept again').toBe(keeps);
       const options = { temperature: 0.8, reference: { hidden, weights: referenceWeights }, kept };
       const scores = await passes.heads.score(forward, names, weights, options);
       const gradients = new Map(

@@ -6,7 +6,7 @@ import type { Graph, Node, ValueInfo } from './graph.js';
 /**
  * One graph of a differentiated graph and what stands between its halves: `middle` reads values of the forward part by
  * their names, and its outputs `d/<name>` are the cotangents that the backward part asks for. Its other outputs and
- * inputs come on top; an input that both have is one. Inner names of `middle` get its name before them.
+ * inputs come on top; an input that both have is one. Inner names of `middle` and its nodes' get its name before them.
  *
  * @throws OnnxError `duplicate-value` where an output of `middle` is a value that the joint graph makes itself.
  */
@@ -20,6 +20,7 @@ export function fuse({ graph, forwardNodes }: Joint, middle: Graph): Graph {
   const called = (name: string) => (name === '' || outer.has(name) ? name : `${middle.name}/${name}`);
   const renamed = (node: Node): Node => ({
     ...node,
+    name: node.name && `${middle.name}/${node.name}`,
     inputs: node.inputs.map(called),
     outputs: node.outputs.map(called),
   });

@@ -297,7 +297,7 @@ test("a policy's pass tells the reference's log-probabilities as the reference d
   for (const { data } of (await policy.gradients()).values()) expect(data.every((value) => value === 0)).toBe(true);
 });
 
-test('a pullback can be taken once; released vjps leave no gradient', async () => {
+test('a pullback can be taken once and before weights change; released vjps leave no gradient', async () => {
   await using policy = await Engine.open(init());
   const vjp = await policy.vjp({ trees: [pair], scores: ['logprobs'] });
   const ones = { logprobs: Float64Array.from(vjp.scores.completionMask) };
@@ -309,6 +309,15 @@ test('a pullback can be taken once; released vjps leave no gradient', async () =
   ).rejects.toMatchObject({
     code: 'cotangent-not-finite',
   });
+  await policy.step(0);
+  const dropped = await policy.vjp({ trees: [pair], scores: ['logprobs'] });
+  await dropped.release();
+  await expect(dropped.pullback(ones)).rejects.toMatchObject({ code: 'pullback-spent' });
+  for (const { data } of (await policy.gradients()).values()) expect(data.every((value) => value === 0)).toBe(true);
+  const waiting = await policy.vjp({ trees: [pair], scores: ['logprobs'] });
+  await policy.step(1e-3);
+  await expect(waiting.pullback(ones)).rejects.toMatchObject({ code: 'pullback-stale' });
+  for (const { data } of (await policy.gradients()).values()) expect(data.every((value) => value === 0)).toBe(true);
 });
 
 test('a state that is refused changes nothing', async () => {
@@ -374,7 +383,7 @@ test('a policy may be disposed twice', async () => {
   await policy.dispose();
 });
 
-test('a pull is a vjp and its pullback, to the last bit', async () => {
+test('a pull of branches that share a source is a vjp and its pullback, to the last bit', async () => {
   await using policy = await openPolicy({ ...init(), keepReference: true });
   await train(policy, 1);
   const asked = { trees: [pair], scores: ['logprobs', 'reverseKl', 'entropy'], temperature: 0.7 } as const;

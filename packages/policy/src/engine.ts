@@ -2,9 +2,11 @@ import { availableParallelism } from 'node:os';
 import type { Model } from './architecture.js';
 import { checkSampling, checkScoring, checkTrees, requireLanguageHead } from './checks.js';
 import { sample } from './decode.js';
-import { KelpieError, nearestNames } from './errors.js';
+import { KelpieError } from './errors.js';
+import { mix, movingOf, variantOf } from './kept-reference.js';
 import { type Layout, layOut } from './layout.js';
 import { type OpenedModel, openModel, saveModel } from './model-folder.js';
+import { decaying } from './optimizers/decaying.js';
 import { TrainingMemory } from './optimizers/training-memory.js';
 import type { FloatArray, Weights } from './parameters.js';
 import { Passes, type Variant } from './passes.js';
@@ -47,11 +49,12 @@ export class Engine implements Policy {
   /** What `updateReference` moves, if the reference can move. */
   readonly #moving: Weights | undefined;
   #moved = false;
-  #gradients: Weights | undefined;
   /** Whether the gradients are all zeros: nothing was pulled since the last step. */
   #fresh = true;
   #optimizer: Optimizer | undefined;
   #updated = false;
+  /** How often weights have changed, the policy's or the reference's: a pullback goes on from one state of them. */
+  #changes = 0;
 
   static async open(options: OpenOptions): Promise<Engine> {
     const dtype = options.dtype ?? 'float32';
@@ -78,7 +81,7 @@ export class Engine implements Policy {
     });
     this.#training = new TrainingMemory(opened.weights, opened.trained, dtype);
     this.#moving = movingOf(opened, keepReference);
-    this.#reference = referenceOf(opened, keepReference, this.#moving);
+    this.#reference = variantOf(opened, keepReference, this.#moving);
     const count = (names: Iterable<string>) =>
       [...names].reduce((n, name) => n + opened.weights.get(name)!.data.length, 0);
     const arithmetic = `${opened.modelType}/${dtype}/${JSON.stringify(opened.config)}`;
@@ -120,20 +123,24 @@ export class Engine implements Policy {
   async vjp(request: ScoreRequest): Promise<Vjp> {
     checkScoring(request, this.#model);
     const layout = layOut(request.trees, this.#model);
-    const forward = await this.#passes.forward(layout, this.#policy, { keep: true });
-    const reference = await this.#referenceOf(request.scores, layout);
     const { heads } = this.#passes;
+    const forward = await this.#passes.forward(layout, this.#policy, { keep: true });
     const kept = heads.keepLogits(layout, request.scores);
-    const options = { temperature: request.temperature ?? 1, reference, kept };
     const release = () => {
       forward.release();
       kept?.release();
     };
-    const scored = await heads.score(forward, request.scores, this.#opened.weights, options).catch((error) => {
+    const { temperature = 1, scores: names } = request;
+    const read = async () => {
+      const options = { temperature, reference: await this.#referenceOf(names, layout), kept };
+      return { options, scored: await heads.score(forward, names, this.#opened.weights, options) };
+    };
+    const { options, scored } = await read().catch((error) => {
       release();
       throw error;
     });
     const scores = unpack(layout.counts, scored);
+    const changes = this.#changes;
     let open = true;
     return {
       scores,
@@ -141,9 +148,14 @@ export class Engine implements Policy {
         if (!open) throw new KelpieError('a pullback can be taken once', { code: 'pullback-spent' });
         open = false;
         try {
+          if (this.#changes !== changes) {
+            throw new KelpieError('the weights have changed since the forward pass: take the vjp again', {
+              code: 'pullback-stale',
+            });
+          }
           const flat = flatten(layout.counts, request.scores, cotangents);
           if (flat.size === 0) return;
-          const gradients = this.#accumulated();
+          const gradients = this.#training.gradients;
           this.#fresh = false;
           const { dHidden } = await heads.scoreVjp(forward, flat, this.#opened.weights, gradients, options);
           await this.#passes.backward(forward, this.#opened.weights, dHidden, gradients);
@@ -165,7 +177,7 @@ export class Engine implements Policy {
     if (flat.size === 0) return this.score(request);
     const { weights } = this.#opened;
     const { temperature = 1, scores: valued } = request;
-    const gradients = this.#accumulated();
+    const gradients = this.#training.gradients;
     if (this.#passes.pullsAtOnce(layout)) {
       const reference = await this.#referenceOf(valued, layout);
       const options = { temperature, reference, valued };
@@ -235,6 +247,7 @@ export class Engine implements Policy {
     const gradientScale = maxGradNorm > 0 ? Math.min(1, maxGradNorm / (gradNorm + 1e-6)) : 1;
     const { stepsDone } = optimizer;
     this.#fresh = true;
+    this.#changes++;
     this.#training.adamw(optimizer.decays, { ...options, learningRate, gradientScale, stepsDone });
     await this.#passes.updateNorms(this.#opened.weights);
     optimizer.stepsDone++;
@@ -264,6 +277,7 @@ export class Engine implements Policy {
         { code: 'reference-fixed' },
       );
     }
+    this.#changes++;
     for (const [name, { data }] of this.#moving) mix(data, this.#opened.weights.get(name)!.data, mixture);
     this.#moved = true;
     await this.#updateNorms();
@@ -271,7 +285,7 @@ export class Engine implements Policy {
 
   async gradients(): Promise<Map<string, { shape: readonly number[]; data: Float64Array }>> {
     return new Map(
-      [...this.#accumulated()].map(([name, { shape, data }]) => [name, { shape, data: Float64Array.from(data) }]),
+      [...this.#training.gradients].map(([name, { shape, data }]) => [name, { shape, data: Float64Array.from(data) }]),
     );
   }
 
@@ -301,9 +315,10 @@ export class Engine implements Policy {
       reference: this.#moving ?? new Map(),
       referenceMoved: this.#moved,
     });
+    this.#changes++;
     optimizer.stepsDone = state.stepsDone;
     this.#moved = state.referenceMoved;
-    if (this.#gradients !== undefined) clear(this.#gradients);
+    if (!this.#fresh) clear(this.#training.gradients);
     this.#fresh = true;
     this.#updated = state.updated;
     await this.#updateNorms();
@@ -324,11 +339,6 @@ export class Engine implements Policy {
 
   #trainedWeights(): Weights {
     return new Map(this.#opened.trained.map((name) => [name, this.#opened.weights.get(name)!]));
-  }
-
-  #accumulated(): Weights {
-    this.#gradients ??= this.#training.gradients;
-    return this.#gradients;
   }
 
   /** The folder that was named, the frozen start, or, before the first update, the policy itself. */
@@ -362,59 +372,4 @@ function clear(...all: readonly Weights[]): void {
 
 function warningsOf({ unknownKeys, warnings }: OpenedModel): string[] {
   return [...(unknownKeys.length === 0 ? [] : [`not used of config.json: ${unknownKeys.join(', ')}`]), ...warnings];
-}
-
-/**
- * What of the reference can move: copies of what will be trained, or a named model's own. A fresh LoRA's base has none
- * while it stands still, and a base beside an adapter nothing of the adapter's.
- */
-function movingOf(opened: OpenedModel, keep: Required<OpenOptions>['keepReference']): Weights | undefined {
-  const { lora, trained, reference, freshAdapter } = opened;
-  const adapted = lora.length > 0;
-  if (reference !== undefined) {
-    const shared = trained.filter((name) => reference.has(name));
-    return adapted ? undefined : new Map(shared.map((name) => [name, reference.get(name)!]));
-  }
-  if (keep === false || (adapted && freshAdapter && keep !== 'moving')) return undefined;
-  return new Map(
-    trained.map((name) => {
-      const { shape, data } = opened.weights.get(name)!;
-      return [name, { shape, data: data.slice() }];
-    }),
-  );
-}
-
-/** A reference of its own: the folder that was named, or, if the start is to be kept, its copies or its bare base. */
-function referenceOf(
-  opened: OpenedModel,
-  keep: Required<OpenOptions>['keepReference'],
-  moving: Weights | undefined,
-): Variant | undefined {
-  if (opened.reference !== undefined) return { weights: opened.reference, adapter: false };
-  if (keep === false) return undefined;
-  if (moving === undefined) return { weights: opened.weights, adapter: false };
-  return { weights: new Map([...opened.weights, ...moving]), adapter: true };
-}
-
-/** to <- share from + (1 - share) to. */
-function mix(to: FloatArray, from: FloatArray, share: number): void {
-  for (let i = 0; i < to.length; i++) to[i] = share * from[i]! + (1 - share) * to[i]!;
-}
-
-function decaying(decay: Required<AdamWOptions>['decay'], { trained, model }: OpenedModel): Set<string> {
-  if (decay === 'all') return new Set(trained);
-  if (decay !== 'matrices') {
-    const lost = decay.filter((name) => !trained.includes(name));
-    if (lost.length > 0) {
-      throw new KelpieError(
-        `\`decay\` names tensors that are not trained: ${lost.join(', ')}; nearest: ${nearestNames(lost[0]!, trained).join(', ')}`,
-        { code: 'decay' },
-      );
-    }
-    return new Set(decay);
-  }
-  const spared = new Set(
-    model.parameters.filter(({ kind }) => kind === 'norm' || kind === 'bias').map(({ name }) => name),
-  );
-  return new Set(trained.filter((name) => !spared.has(name)));
 }

@@ -126,26 +126,23 @@ export class HeadPasses {
     const names = [...cotangents.keys()];
     const wanted = this.trainedOf(names);
     const tempered = temperature !== 1;
-    const given = names.every(isScalar) ? undefined : kept;
+    const keptHere = names.every(isScalar) ? undefined : kept;
     const session = await this.#sessions.get(
-      `head/vjp/${names.join()}/${valued.join()}/${tempered}/${given !== undefined}`,
-      () => scoreVjpGraph({ model, dtype, scores: names, wanted, valued, tempered, kept: given !== undefined }),
+      `head/vjp/${names.join()}/${valued.join()}/${tempered}/${keptHere !== undefined}`,
+      () => scoreVjpGraph({ model, dtype, scores: names, wanted, valued, tempered, kept: keptHere !== undefined }),
     );
     const values = new Map(valued.map((name) => [name, new Float64Array(layout.sources.length)]));
     const dHidden = allocate(dtype, hidden.length);
-    const { given: accumulated, fetches } = accumulators(session, gradients);
+    const { given, fetches } = accumulators(session, gradients);
     for (const chunk of this.#chunks(layout)) {
       const read = [...names, ...valued].some((name) => scoreOf(name).needsReference) ? reference : undefined;
       const feeds = this.feeds(layout, chunk, temperature, read?.hidden);
       feeds.set('hidden', this.#hiddenOf(hidden, chunk));
       this.feedCotangents(feeds, cotangents, chunk, temperature);
-      if (given !== undefined) feeds.set(session.inputs.at(-1)!, this.#logitsOf(given, chunk));
+      if (keptHere !== undefined) feeds.set(session.inputs.at(-1)!, this.#logitsOf(keptHere, chunk));
       const into = dHidden.subarray(chunk.from * this.#width, chunk.to * this.#width);
       fetches.set('grad/hidden', floatTensor(into, [chunk.to - chunk.from, this.#width]));
-      const outputs = await session.run(
-        feedsOf(session, weights, [...feeds, ...accumulated], reference?.weights),
-        fetches,
-      );
+      const outputs = await session.run(feedsOf(session, weights, [...feeds, ...given], reference?.weights), fetches);
       for (const name of valued) values.get(name)!.set(floats(outputs[name]!), chunk.from);
     }
     return { dHidden, values };

@@ -235,6 +235,9 @@ function configure(raw: RawConfig): { architecture: Architecture } & ReturnType<
   return { architecture, ...architecture.configure(raw) };
 }
 
+/** What config.json in a folder says of a model's sizes, defaults filled in, without its weights. */
+export const modelDimensions = async (folder: string) => configure(await readConfig(folder)).model.dimensions;
+
 /** Model types that can be opened. */
 export function modelTypes(): string[] {
   return [...architectures.keys()].sort();

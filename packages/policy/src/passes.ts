@@ -73,7 +73,10 @@ export interface PassesOptions {
   /** Names of the tensors that are trained. */
   readonly trained: readonly string[];
   readonly threads: number;
-  /** Most logits that are ever in memory at once: a head of more runs in chunks. Default 2^25: 128 MiB in float32. */
+  /**
+   * Most logits that one run of a head computes, and apart from those most that are kept for gradients, of all passes that
+   * wait together. Default 2^25: 128 MiB in float32.
+   */
   readonly logitsAtOnce?: number;
   /** What a forward pass hands to its backward pass (see `cut`). Default `products`. */
   readonly keep?: 'products' | 'nothing';
@@ -172,7 +175,7 @@ export class Passes {
       reference,
       valued = [],
       fresh = false,
-    }: HeadOptions & { readonly valued?: readonly ScoreName[]; readonly fresh?: boolean },
+    }: Omit<HeadOptions, 'kept'> & { readonly valued?: readonly ScoreName[]; readonly fresh?: boolean },
   ): Promise<Map<ScoreName, Float64Array>> {
     const scores = [...cotangents.keys()];
     const tempered = temperature !== 1;
@@ -195,10 +198,11 @@ export class Passes {
     return new Map(valued.map((name) => [name, Float64Array.from(floats(outputs[name]!))]));
   }
 
-  /** Whether a batch can be pulled in one run: all its logits fit at once, and each source has one target. */
+  /** Whether a batch can be pulled in one run: it has logits, all fit at once, and each source has one target. */
   pullsAtOnce({ sources }: Layout): boolean {
     const { keep = 'products' } = this.#options;
-    return keep === 'products' && sources.length <= this.heads.rowsAtOnce && new Set(sources).size === sources.length;
+    const fits = sources.length > 0 && sources.length <= this.heads.rowsAtOnce;
+    return keep === 'products' && fits && new Set(sources).size === sources.length;
   }
 
   #cut(): Halves {

@@ -2,7 +2,6 @@ import { Builder, differentiate, type Graph, prune, type Value } from '@kelpie/o
 import type { Model } from './architecture.js';
 import { KelpieError, nearestNames } from './errors.js';
 import { ModelBuilder } from './model-builder.js';
-import type { LoraModule } from './parameters.js';
 import * as all from './scores/index.js';
 import type { ScoreFamilyName, ScoreName } from './types.js';
 
@@ -88,7 +87,6 @@ interface HeadGraphOptions {
   readonly tempered: boolean;
   /** See `ScoreContext`. Default true. */
   readonly bans?: boolean;
-  readonly lora?: readonly LoraModule[];
   /**
    * Takes the hidden states of whole rows [rows, tokens, width] and where the scored ones stand, `sources` [scored], and
    * gives `d/hidden` back in that shape, by `places` [rows, tokens]: the scored position of a token, or their number.
@@ -105,7 +103,7 @@ export function isScalar(name: ScoreName): boolean {
   return 'scalar' in scoreOf(name);
 }
 
-function context({ model, dtype, tempered, bans = true, lora = [], placed = false }: HeadGraphOptions): {
+function context({ model, dtype, tempered, bans = true, placed = false }: HeadGraphOptions): {
   m: ModelBuilder;
   hidden: Value;
   logits(): Value;
@@ -115,7 +113,6 @@ function context({ model, dtype, tempered, bans = true, lora = [], placed = fals
     parameters: model.parameters,
     mode: { kind: 'sequence', present: false },
     dtype,
-    lora,
     name: 'head',
   });
   const { g } = m;

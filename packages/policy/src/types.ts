@@ -75,7 +75,7 @@ export interface PullRequest extends ScoreRequest {
 
 export interface Vjp {
   readonly scores: TokenScores;
-  /** Adds the gradients of this batch to the accumulated ones. To be called at most once. */
+  /** Adds the gradients of this batch to the accumulated ones. To be called at most once, and before any weights change. */
   pullback(cotangents: Cotangents): Promise<void>;
   /** Drops what the forward pass kept, when no pullback will come. */
   release(): Promise<void>;
@@ -223,7 +223,10 @@ export interface Policy {
   readonly info: PolicyInfo;
   score(request: ScoreRequest & { readonly of?: 'policy' | 'reference' }): Promise<TokenScores>;
   vjp(request: ScoreRequest): Promise<Vjp>;
-  /** `vjp` and its pullback at once. Forward, head and backward are one run where all logits fit into memory and each source has one target. */
+  /**
+   * `vjp` and its pullback at once. Forward, head and backward are one run where all logits fit into memory and each
+   * source has one target.
+   */
   pull(request: PullRequest): Promise<TokenScores>;
   /** Clips, updates the weights in place with AdamW, clears the gradients. */
   step(learningRate: number): Promise<StepReport>;

@@ -99,16 +99,18 @@ export type EventOf<Type extends RunEvent['type']> = Extract<RunEvent, { readonl
 
 /**
  * Takes a run's events. It hears `start` first: a fresh run begins anew, a resumed one drops what stands behind
- * `start.step`, so that no step is written twice. What it throws ends the logger, never the run.
+ * `start.step`, so that no step is written twice. What it throws ends the logger; of one that is `essential`, the run.
  */
 export interface Logger {
   readonly name: string;
+  /** Keeps what a resumed run goes on from, or the run's record: it must not have holes. It writes before `log` returns. */
+  readonly essential?: boolean;
   log(event: RunEvent): void | Promise<void>;
   /** Resolves when all that was logged is on disk. */
   flush?(): Promise<void>;
 }
 
-/** Hands events to loggers. One that fails is left out from then on, and the others are told. */
+/** Hands events to loggers. One that fails is left out from then on, and the others are told; an essential one's error is thrown. */
 export class Events {
   readonly #loggers: Set<Logger>;
   readonly #pending = new Set<Promise<void>>();
@@ -151,6 +153,7 @@ export class Events {
   }
 
   #drop(logger: Logger, error: unknown): void {
+    if (logger.essential) throw error;
     if (!this.#loggers.delete(logger)) return;
     this.warn(
       `the logger \`${logger.name}\` failed and is left out: ${error instanceof Error ? error.message : error}`,

@@ -9,11 +9,15 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { dirname } from 'node:path';
-import { makeFolder } from '@kelpie/policy';
+import { makeFolder, writeError } from '@kelpie/policy';
 import type { EventOf } from './events.js';
 import { besides } from './files.js';
 
-/** A file of lines that grows with a run and goes on with a resumed one. A line is written at once, whole. */
+/**
+ * A file of lines that grows with a run and goes on with a resumed one. A line is written at once, whole.
+ *
+ * @throws KelpieError `cannot-write` where the system refuses.
+ */
 export class LineFile {
   readonly #file: string;
   readonly #head: string;
@@ -30,8 +34,12 @@ export class LineFile {
   }
 
   /** Begins anew, or drops all that stands behind the step that is resumed. The file may be larger than memory. */
-  start({ step, resumed }: EventOf<'start'>): void {
+  start(event: EventOf<'start'>): void {
     makeFolder(dirname(this.#file));
+    this.#told(() => this.#begin(event));
+  }
+
+  #begin({ step, resumed }: EventOf<'start'>): void {
     // What stands there is replaced at once: a process that dies here loses no line.
     const temporary = besides(this.#file);
     const out = openSync(temporary, 'wx');
@@ -51,14 +59,27 @@ export class LineFile {
   }
 
   write(line: string): void {
-    appendFileSync(this.#file, `${line}\n`);
+    this.#told(() => appendFileSync(this.#file, `${line}\n`));
   }
 
   async flush(): Promise<void> {
     if (!existsSync(this.#file)) return;
-    const handle = openSync(this.#file, 'r+');
-    fsyncSync(handle);
-    closeSync(handle);
+    this.#told(() => {
+      const handle = openSync(this.#file, 'r+');
+      try {
+        fsyncSync(handle);
+      } finally {
+        closeSync(handle);
+      }
+    });
+  }
+
+  #told(write: () => void): void {
+    try {
+      write();
+    } catch (error) {
+      throw writeError(this.#file, error);
+    }
   }
 }
 

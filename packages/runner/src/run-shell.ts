@@ -27,12 +27,15 @@ export async function inRunFolder<Result>(
   else requireNew(outFolder);
   const folder = openRunFolder(outFolder);
   try {
-    return await body(events);
+    const result = await body(events);
+    await events.flush();
+    return result;
   } catch (error) {
+    // The first error is told; what could not be written then either is dropped by the run that resumes.
+    await events.flush().catch(() => undefined);
     if (!stepped) folder.giveBack();
     throw error;
   } finally {
-    await events.flush();
     folder.close();
   }
 }

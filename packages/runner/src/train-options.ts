@@ -19,7 +19,7 @@ export const trainOptions = z.strictObject({
     .min(1)
     .optional()
     .describe(
-      'Tokens computed at once at most, padding included; decides on memory, not on the result. Without it 4096, from 10 million parameters on 1024, or the longest row if that is more.',
+      'Tokens computed at once at most, padding included and a prompt that completions share once; decides on memory, not on the result. Without it 4096, from 10 million parameters on 1024, or the longest row if that is more.',
     ),
   microBatchRows: z.int().min(1).optional().describe('Rows computed at once at most.'),
   epochs: z.int().min(1).default(1).describe('Passes over the data.'),

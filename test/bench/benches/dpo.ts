@@ -229,7 +229,7 @@ function aimsOf(results: Results): Aim[] {
 }
 
 function aimsTable(aims: readonly Aim[]): string {
-  const verdict = ({ held, reached }: Aim) => (reached ? 'aim reached' : held ? 'limit held' : 'MISSED');
+  const verdict = ({ held, reached }: Aim) => (reached ? 'aim reached' : held ? 'limit held, aim missed' : 'MISSED');
   return table(
     ['', 'limit', 'aim', 'measured', 'so'],
     aims.map((aim) => [aim.what, aim.limit, aim.aim, aim.measured, verdict(aim)]),

@@ -12,6 +12,7 @@ export function csv(file: string): Logger {
   };
   return {
     name: 'csv',
+    essential: true,
     log(event) {
       if (event.type === 'start') lines.start(event);
       if (event.type === 'step') {

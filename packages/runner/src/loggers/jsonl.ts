@@ -9,6 +9,7 @@ export function jsonl(file: string): Logger {
   const lines = new LineFile(file, { stepOf: jsonStep });
   return {
     name: 'jsonl',
+    essential: true,
     log(event) {
       if (event.type === 'start') lines.start(event);
       if (event.type === 'step') {

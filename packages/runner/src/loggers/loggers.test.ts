@@ -1,4 +1,4 @@
-import { appendFileSync, readFileSync } from 'node:fs';
+import { appendFileSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { Events, type RunEvent } from '../events.js';
 import { scratch } from '../testing/tiny.js';
@@ -94,6 +94,18 @@ describe.each(Object.entries({ jsonl, csv, timing }))('%s', (name, logger) => {
 });
 
 describe('the hub', () => {
+  it('throws what an essential logger throws: a log with a hole would be gone on from', async () => {
+    const file = place('essential');
+    const hub = new Events([jsonl(file), memory()]);
+    hub.emit(start(0));
+    rmSync(file);
+    mkdirSync(file);
+    expect(() => hub.emit(step(1))).toThrow(
+      expect.objectContaining({ code: 'cannot-write', where: { path: file, system: 'EISDIR' } }),
+    );
+    await expect(hub.flush()).rejects.toMatchObject({ code: 'cannot-write' });
+  });
+
   it('leaves out a logger that throws or rejects, and tells the others', async () => {
     const log = memory();
     const thrower = {

@@ -7,6 +7,7 @@ export function rollouts(file: string): Logger {
   const lines = new LineFile(file, { stepOf: jsonStep });
   return {
     name: 'rollouts',
+    essential: true,
     log(event) {
       if (event.type === 'start') lines.start(event);
       if (event.type !== 'rollouts' || event.rows.length === 0) return;

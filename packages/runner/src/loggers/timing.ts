@@ -7,6 +7,7 @@ export function timing(file: string): Logger {
   const lines = new LineFile(file, { stepOf: jsonStep });
   return {
     name: 'timing',
+    essential: true,
     log(event) {
       if (event.type === 'start') lines.start(event);
       if (event.type === 'step') {

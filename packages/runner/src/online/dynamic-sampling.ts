@@ -3,7 +3,7 @@ import { informativeRows } from '@kelpie/objectives';
 import type { Policy } from '@kelpie/policy';
 import type { RewardState } from '@kelpie/rewards';
 import type { CollectOptions, PhaseTime } from './collect.js';
-import { momentsOf } from './metrics.js';
+import { anyJudged, momentsOf } from './metrics.js';
 import { withOpponents } from './opponents.js';
 import { type Judged, judge } from './rewards.js';
 import { draw, type OnlinePrompt, type Rollouts, rolloutsOf } from './rollouts.js';
@@ -25,7 +25,7 @@ export interface JudgedRollouts extends Round {
  * Draws and judges. With a `pool`, groups whose completions all have one reward, which teach nothing, are given up for groups
  * of other prompts, at most `dynamicSampling` times: Yu et al. 2025, arXiv:2503.14476 (DAPO). What is drawn depends on seed
  * and rewards alone. What is left dull stays. Tells `dynamic_sampling/rounds`, `/redrawn_groups`, `/dull_groups`, those left,
- * and `/reward_before`, the mean reward before any was given up: that of the groups that are kept says less of the policy.
+ * and `/reward_before`, the policy's mean reward before any was given up: that of the groups that are kept says less of it.
  */
 export async function drawJudged(
   policy: Policy,
@@ -55,7 +55,8 @@ export async function drawJudged(
     metrics,
   });
   if (pool === undefined || dynamicSampling === 0) return result({});
-  const before = momentsOf(now.judged.rewards).mean;
+  const { external } = now.rollouts;
+  const before = now.judged.rewards.filter((_, row) => external?.[row] !== 1);
   const tried = new Set(prompts);
   let redrawn = 0;
   let rounds = 0;
@@ -71,7 +72,7 @@ export async function drawJudged(
     'dynamic_sampling/rounds': rounds,
     'dynamic_sampling/redrawn_groups': redrawn,
     'dynamic_sampling/dull_groups': dullGroups(now).length,
-    'dynamic_sampling/reward_before': before,
+    ...(anyJudged(before) && { 'dynamic_sampling/reward_before': momentsOf(before).mean }),
   });
 }
 

@@ -21,7 +21,7 @@ import { aimOf } from './penalties.js';
 import { logsOf, type PlannedOnline, planOnline, stopsOf } from './plan.js';
 import { prepareStep } from './prepare.js';
 import { type Duty, dutiesBehind, noProgress, type Progress, spent } from './progress.js';
-import { letGo, lettingGo, type OnlinePrompt } from './rollouts.js';
+import { letGo, type OnlinePrompt } from './rollouts.js';
 import type { OnlineResult, OnlineRun } from './run.js';
 import { stopwatch } from './stopwatch.js';
 import { withBaseline } from './targets.js';
@@ -141,48 +141,57 @@ async function loop(run: OnlineRun, planned: PlannedOnline, events: Events): Pro
         seed: seedOf(seed, step),
       },
     ).catch(keepAnd(`step ${step}`));
-    const orLetGo = lettingGo(collected.forwards);
-    const prepared = await Promise.resolve()
-      .then(() => prepareStep(collected, { ...planned, step, coef: at.coef }))
-      .catch(orLetGo)
-      .catch(keepAnd(`step ${step}`));
-    const told = [...(collected.rollouts.sampler.warnings ?? []), ...prepared.warnings, ...alarm(prepared.metrics)];
-    for (const message of told) events.warn(message);
-    const collecting = watch();
+    const teach = async () => {
+      const prepared = await Promise.resolve()
+        .then(() => prepareStep(collected, { ...planned, step, coef: at.coef }))
+        .catch(keepAnd(`step ${step}`));
+      const told = [...(collected.rollouts.sampler.warnings ?? []), ...prepared.warnings, ...alarm(prepared.metrics)];
+      for (const message of told) events.warn(message);
+      const collecting = watch();
 
-    const { objectiveOptions } = planned;
-    const own = withBaseline({ objective: run.objective, objectiveOptions }, prepared.lessons);
-    const aim = aimOf(own, at.coef, options);
-    const task = { ...aim, policy, temperature, ...(at.objectiveState && { state: at.objectiveState }) };
-    const { selfCheckTolerance: tolerance = 1e-5 } = run;
-    if (step === 1 && tolerance !== false) {
-      const { hash, referenceHash } = policy.info;
-      const found = { ...how, tolerance, fromStart: hash === referenceHash };
-      const checked = await onlineCheck(task, collected, prepared.lessons, found).catch(orLetGo);
-      events.emit({ type: 'self-check', ...checked });
-      if (!checked.passed) await orLetGo(selfCheckError(checked));
-    }
-    watch();
-    const { schedule, warmupSteps } = options;
-    const pace = scheduleFactor(schedule, step - 1, { warmupSteps, steps });
-    const learningRate = options.learningRate * pace;
-    const learnt = await learn(task, prepared.lessons, {
-      ...options,
-      step,
-      seed: seedOf(seed, step),
+      const { objectiveOptions } = planned;
+      const own = withBaseline({ objective: run.objective, objectiveOptions }, prepared.lessons);
+      const aim = aimOf(own, at.coef, options);
+      const task = { ...aim, policy, temperature, ...(at.objectiveState && { state: at.objectiveState }) };
+      const { selfCheckTolerance: tolerance = 1e-5 } = run;
+      if (step === 1 && tolerance !== false) {
+        const { hash, referenceHash } = policy.info;
+        const found = { ...how, tolerance, fromStart: hash === referenceHash };
+        const checked = await onlineCheck(task, collected, prepared.lessons, found);
+        events.emit({ type: 'self-check', ...checked });
+        if (!checked.passed) throw selfCheckError(checked);
+      }
+      watch();
+      const { schedule, warmupSteps } = options;
+      const pace = scheduleFactor(schedule, step - 1, { warmupSteps, steps });
+      const learningRate = options.learningRate * pace;
+      const learnt = await learn(task, prepared.lessons, {
+        ...options,
+        step,
+        seed: seedOf(seed, step),
+        learningRate,
+        forwards: collected.forwards,
+        critic:
+          critic &&
+          criticTask(critic, run.objectiveOptions, pace * (options.criticLearningRate ?? options.learningRate)),
+      });
+      return { prepared, collecting, learningRate, learnt, seconds: watch() };
+    };
+    const {
+      prepared,
+      collecting,
       learningRate,
-      forwards: collected.forwards,
-      critic:
-        critic && criticTask(critic, run.objectiveOptions, pace * (options.criticLearningRate ?? options.learningRate)),
-    }).finally(() => letGo(collected.forwards));
-    const training = { seconds: watch(), tokens: collected.times.scoring.tokens * options.rolloutEpochs };
+      learnt,
+      seconds: learning,
+    } = await teach().finally(() => letGo(collected.forwards));
+    const training = { seconds: learning, tokens: collected.times.scoring.tokens * options.rolloutEpochs };
 
-    const { initial, target, horizon } = {
+    const controller = controllerOf(options.controller, {
+      klCoef: at.coef,
       initial: penaltyCoef,
       target: options.penaltyTarget,
       horizon: options.penaltyHorizon,
-    };
-    const controller = controllerOf(options.controller, { klCoef: at.coef, initial, target, horizon });
+    });
     const { history: past } = at;
     at = {
       step,

@@ -1,7 +1,7 @@
-import { divisor, rowsByGroup } from '@kelpie/objectives';
+import { rowsByGroup } from '@kelpie/objectives';
 import type { Policy } from '@kelpie/policy';
 import type { RolloutScores } from './metrics.js';
-import { momentsOf } from './metrics.js';
+import { anyJudged, momentsOf } from './metrics.js';
 import type { Shaped } from './penalties.js';
 import type { Judged } from './rewards.js';
 import { type DrawOptions, type Rollouts, rolloutsOf } from './rollouts.js';
@@ -39,31 +39,40 @@ export async function withOpponents(
  * neither is better, or one is not judged, there is none.
  */
 export function duels(rewards: Float64Array, groups: Int32Array, external: Uint8Array): Int32Array {
-  const pairs = rowsByGroup(groups).flatMap((rows) => {
-    const own = rows.filter((row) => external[row] === 0);
-    const others = rows.filter((row) => external[row] === 1);
-    return own.map((row, at): [number, number] => [row, others[at]!]);
-  });
   return Int32Array.from(
-    pairs.flatMap(([own, other]) => {
+    pairsOf(groups, external).flatMap(([own, other]) => {
       if (rewards[own]! > rewards[other]!) return [own, other];
       return rewards[own]! < rewards[other]! ? [other, own] : [];
     }),
   );
 }
 
-/** How the reference did: `reference/reward` its mean reward, `reference/win_rate` the share of pairs that the policy won, ties half. */
+/** Rows of the policy's and the reference's completions that stand against each other. */
+function pairsOf(groups: Int32Array, external: Uint8Array): [own: number, other: number][] {
+  return rowsByGroup(groups).flatMap((rows) => {
+    const own = rows.filter((row) => external[row] === 0);
+    const others = rows.filter((row) => external[row] === 1);
+    return own.map((row, at): [number, number] => [row, others[at]!]);
+  });
+}
+
+/**
+ * How the reference did: `reference/reward` its mean reward, `reference/win_rate` the share of pairs that the policy won, ties
+ * half. Over what was judged; without any there is no key.
+ */
 export function duelMetrics(
   { groups, external }: Pick<Rollouts, 'groups' | 'external'>,
   rewards: Float64Array,
 ): Readonly<Record<string, number>> {
   if (external === undefined) return {};
+  const ofReference = rewards.filter((_, row) => external[row] === 1);
+  const judged = (row: number) => !Number.isNaN(rewards[row]);
+  const pairs = pairsOf(groups, external).filter((pair) => pair.every(judged)).length;
   const chosen = duels(rewards, groups, external).filter((_, at) => at % 2 === 0);
   const won = chosen.filter((row) => external[row] === 0).length;
-  const pairs = external.length / 2;
   return {
-    'reference/reward': momentsOf(rewards.filter((_, row) => external[row] === 1)).mean,
-    'reference/win_rate': (won + (pairs - chosen.length) / 2) / divisor(pairs),
+    ...(anyJudged(ofReference) && { 'reference/reward': momentsOf(ofReference).mean }),
+    ...(pairs > 0 && { 'reference/win_rate': (won + (pairs - chosen.length) / 2) / pairs }),
   };
 }
 

@@ -1,0 +1,54 @@
+import { afterEach, expect, test, vi } from 'vitest';
+import { Passes } from '../../packages/policy/src/passes.js';
+import {
+  allScores,
+  cotangentsOf,
+  openTiny,
+  randomIds,
+  randomOf,
+  row,
+  SEED,
+  takeGradients,
+  tinyModels,
+} from './models.js';
+
+const random = randomOf('pulls');
+const trees = [row(randomIds(random, 7), 3), row(randomIds(random, 4)), row(randomIds(random, 12), 2)];
+const adapter = { rank: 2, alpha: 3, targetModules: 'all-linear' } as const;
+
+afterEach(() => {
+  vi.restoreAllMocks();
+});
+
+const cases = tinyModels.flatMap((model) =>
+  (['float64', 'float32'] as const)
+    .filter((dtype) => dtype === 'float32' || !model.float32Only)
+    .flatMap((dtype) => [undefined, adapter].map((lora) => ({ model, dtype, lora }))),
+);
+
+test.each(
+  cases.map((one) => ({ ...one, name: `${one.model.name}${one.lora ? ', LoRA' : ''}, ${one.dtype}, seed ${SEED}` })),
+)('$name: one run is forward pass, head and backward pass; gradients add up', async ({ model, dtype, lora }) => {
+  await using engine = await openTiny(model, { dtype, ...(lora && { lora }) });
+  const request = { trees, scores: allScores, temperature: 0.8 };
+  const expected = await engine.vjp(request);
+  const cotangents = cotangentsOf(expected.scores);
+  await expected.pullback(cotangents);
+  await (await engine.vjp(request)).pullback(cotangents);
+  const apart = await takeGradients(engine);
+  const atOnce = vi.spyOn(Passes.prototype, 'pull');
+  const scores = await engine.pull({ ...request, cotangents });
+  await engine.pull({ ...request, cotangents });
+  expect(atOnce).toHaveBeenCalledTimes(2);
+  const together = await takeGradients(engine);
+  const tolerance = dtype === 'float64' ? 1e-10 : 1e-4;
+  for (const name of allScores) expect(apartBy(scores[name]!, expected.scores[name]!), name).toBeLessThan(tolerance);
+  for (const [name, { data }] of apart) expect(apartBy(together.get(name)!.data, data), name).toBeLessThan(tolerance);
+});
+
+/** Largest difference, in units of the largest number or 1. */
+function apartBy(a: Float64Array, b: Float64Array): number {
+  expect(a.length).toBe(b.length);
+  const largest = b.reduce((most, x) => Math.max(most, Math.abs(x)), 1);
+  return a.reduce((most, x, i) => Math.max(most, Math.abs(x - b[i]!)), 0) / largest;
+}
