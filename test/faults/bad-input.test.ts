@@ -400,6 +400,15 @@ describe.skipIf(!built)('bad input (skipped until `npm run build`)', () => {
       expect(await refused(place)).toMatch(refusal);
     });
 
+    it('at the log of the first step: nothing stays', async () => {
+      const { place, means } = disk('16k', 1);
+      console.log(`full disk: ${means}`);
+      const text = await refused(place);
+      expect(text).toMatch(refusal);
+      // A limit to each file's size is met by the first of them.
+      if (means.startsWith('a tmpfs')) expect(text).toMatch(/metrics\.jsonl`/);
+    });
+
     it('at a checkpoint: what was saved stays, and is gone on from where there is room', async () => {
       const { place, means, enlarge } = disk('150k', 40);
       console.log(`full disk: ${means}`);

@@ -53,7 +53,7 @@ describe.skipIf(!built)('Ctrl-C (skipped until `npm run build`)', () => {
     for (const [i, bytes] of resultsOf(out).entries()) expect(bytes.equals(whole[i]!), results[i]).toBe(true);
   });
 
-  it('twice stops at once, and the run goes on from its last checkpoint', async () => {
+  it('twice stops at once, and the last checkpoint stays whole', async () => {
     const out = scratch.at('twice');
     // A step of all rows in one batch, many times over: long enough for the second Ctrl-C to fall into it.
     const slow = argv(out, '--save-every', '1').map((word, i, all) => (all[i - 1] === '--batch-size' ? '4000' : word));
