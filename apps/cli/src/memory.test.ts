@@ -51,6 +51,9 @@ describe.skipIf(!built)('the estimate of memory is within 25 % (skipped until `n
     ['pairs, an adapter', () => ['dpo', ...base, ...pairs(), '--batch-size', '8', '--lora', '8']],
     ['texts, small batches', () => ['sft', ...base, ...texts(), '--batch-size', '8', '--max-steps', '8']],
     ['texts, large batches', () => ['sft', ...base, ...texts(), '--batch-size', '64']],
+    ['labelled completions', () => ['kto', ...base, ...pairs(), '--batch-size', '8']],
+    ['divergences token by token', () => ['tdpo2', ...base, ...pairs(), '--batch-size', '8']],
+    ['a reward model', () => ['reward', ...base, ...pairs(), '--batch-size', '8']],
     ['fresh completions', () => ['grpo', ...base, ...prompts()]],
     ['fresh completions, a critic apart', () => ['ppo', ...base, ...prompts(), '--critic', join(reviews, 'reward')]],
   ])('%s', (_, argv) => within25(argv()));
@@ -68,19 +71,25 @@ describe.skipIf(!built || !existsSync(join(shared, 'models')))(`... of real mode
   ];
   const pairs = () => ['--data', first(60, join(reviews, 'pairs.jsonl'))];
   const texts = () => ['--data', first(200, join(reviews, 'texts.jsonl'))];
-  const large = () => {
-    const config = join(root, 'large.json');
-    const sizes = { hidden_size: 512, intermediate_size: 1408, num_hidden_layers: 8, num_attention_heads: 8 };
+  const fresh = (name: string, sizes: Readonly<Record<string, number>>) => {
+    const config = join(root, `${name}.json`);
     const rest = { max_position_embeddings: 512, rms_norm_eps: 1e-5, tie_word_embeddings: true };
     writeFileSync(config, JSON.stringify({ model_type: 'llama', vocab_size: 32064, ...sizes, ...rest }));
     return ['--init', config, '--tokenizer', join(shared, 'tokenizers/phi-3-mini'), '--sample-tokens', '8'];
   };
+  const large = () =>
+    fresh('large', { hidden_size: 512, intermediate_size: 1408, num_hidden_layers: 8, num_attention_heads: 8 });
+  // More logits than are ever in memory at once.
+  const wordy = () =>
+    fresh('wordy', { hidden_size: 64, intermediate_size: 176, num_hidden_layers: 4, num_attention_heads: 4 });
   it.each([
     ['small batches', () => ['dpo', ...tiny, ...harmless(), '--batch-size', '4', '--max-length', '256']],
     ['large batches', () => ['dpo', ...tiny, ...harmless(), '--batch-size', '16', '--max-length', '256']],
     ['an adapter', () => ['dpo', ...tiny, ...harmless(), '--batch-size', '16', '--max-length', '256', '--lora', '16']],
     ['many layers', () => ['dpo', ...stories, ...pairs(), '--max-length', '128', '--max-steps', '2']],
     ['texts', () => ['sft', ...stories, ...texts(), '--batch-size', '8']],
+    ['more logits than fit', () => ['dpo', ...wordy(), ...harmless(), '--batch-size', '16']],
+    ['more logits than fit, tdpo2', () => ['tdpo2', ...wordy(), ...harmless(), '--batch-size', '16']],
     ['42 million parameters', () => ['dpo', ...large(), ...pairs(), '--batch-size', '8', '--max-steps', '2']],
     ['42 million, texts', () => ['sft', ...large(), ...texts(), '--batch-size', '4', '--max-steps', '2']],
   ])('%s', { timeout: 600_000 }, (_, argv) => within25(argv()));

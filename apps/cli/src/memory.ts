@@ -110,7 +110,7 @@ interface Batch extends BatchShape {
   readonly scored: number;
 }
 
-/** Short trees share a row, first fit by falling length, as the policy lays them out. */
+/** Short trees share a row, first fit by falling length; a tree is one row, which the policy cuts where that is cheaper. */
 function laidOut(trees: readonly TokenTree[]): Batch {
   const lengths = trees.map(treeTokens).sort((a, b) => b - a);
   const width = lengths[0] ?? 0;
@@ -129,23 +129,25 @@ const most = (batches: readonly Batch[], key: keyof Batch) => batches.reduce((n,
 const FLOAT = 4;
 const MB = 1e6;
 
-/** Logits that are ever in memory at once, as the policy cuts its head. */
+/** Logits that the policy keeps for their gradients, or computes in one run, at most: of more it keeps none, and takes them in chunks. */
 const LOGITS_AT_ONCE = 2 ** 25;
 
 /**
  * How often each thing is in memory at the peak, fitted to the peak resident sizes of 30 runs with 0.3 to 42 million
  * parameters (llama, and one GPT-2), vocabularies of 490 to 32,064, micro-batches of 230 to 4,100 tokens, full and LoRA,
- * float32, one and two threads; the first of them measured again with sampling inside the graph. Deviations: -15 to +16 %.
+ * float32, one and two threads; some measured again with sampling inside the graph, and with heads in chunks. Deviations: -18 to +16 %.
  */
 const times = {
   /** Node, ONNX Runtime, the command, tokenizer and rows. */
-  baseline: 265 * MB,
+  baseline: 285 * MB,
   /** Results of products, kept by the forward pass for the backward pass. */
   kept: 1.5,
   /** Attention matrices of every layer, kept and on their way back. */
   attention: 1.77,
   /** [scored, vocabulary]: logits, their softmax, the reference's and their gradients. */
   logits: 4.7,
+  /** The same in chunks, in units of `LOGITS_AT_ONCE`. */
+  chunks: 2.8,
 } as const;
 
 /** What a run takes at its peak, within a quarter. */
@@ -163,10 +165,15 @@ export function memoryOf(options: MemoryOptions): Memory {
     { label: "AdamW's moments", bytes: 2 * trained },
     { label: 'kept activations', bytes: times.kept * FLOAT * layers * inLayer * training.slots },
     { label: 'attention', bytes: times.attention * FLOAT * layers * heads * training.squares },
-    { label: 'logits', bytes: times.logits * FLOAT * Math.min(LOGITS_AT_ONCE, vocabulary * scored) },
+    { label: 'logits', bytes: FLOAT * logitsOf(vocabulary * scored) },
     ...others,
   ];
   return { parts, bytes: parts.reduce((sum, { bytes }) => sum + bytes, 0) };
+}
+
+/** Numbers of [scored, vocabulary] that are in memory. */
+function logitsOf(count: number): number {
+  return count <= LOGITS_AT_ONCE ? times.logits * count : times.chunks * LOGITS_AT_ONCE;
 }
 
 /** The total, and its parts by size. */
