@@ -73,6 +73,21 @@ const byteChanges: readonly ((bytes: Buffer, next: Next) => Buffer)[] = [
   },
 ];
 
+/** A value that nests deeply, closed or not, put into a list or, by a key of its own, into an object. */
+export function nestDeeply(bytes: Buffer, next: Next): Buffer {
+  const places = [...bytes.keys()].filter((i) => bytes[i] === 0x5b || bytes[i] === 0x7b);
+  if (places.length === 0) return bytes;
+  const at = pick(next, places);
+  const levels = pick(next, [10, 150, 201, 3000, 20_000, 100_000]);
+  const [open, close] = pick(next, [
+    ['[', ']'],
+    ['{"a":', '}'],
+  ] as const);
+  const value = `${open.repeat(levels)}1${next() < 0.7 ? close.repeat(levels) : ''}`;
+  const held = bytes[at] === 0x7b ? `"deep": ${value}, ` : `${value}, `;
+  return Buffer.concat([bytes.subarray(0, at + 1), Buffer.from(held), bytes.subarray(at + 1)]);
+}
+
 interface Place {
   readonly holder: Record<string, unknown>;
   readonly key: string;

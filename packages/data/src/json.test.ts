@@ -38,6 +38,22 @@ describe('JSON faults', () => {
     ['[1 2]', 3, 'a comma or `]`'],
     ['', 0, 'a JSON value'],
   ])('%s stops at %i', (text, offset, expected) => expect(findJsonFault(text)).toEqual({ offset, expected }));
+
+  const expected = 'at most 200 levels of lists and objects';
+  it.each([
+    ['lists', (levels: number) => '['.repeat(levels), 200],
+    ['objects', (levels: number) => '{"a":'.repeat(levels), 5 * 200],
+    ['lists that are closed', (levels: number) => '['.repeat(levels) + ']'.repeat(levels), 200],
+  ])('100,000 levels of %s stop at the first that is too deep', (_, nested, offset) => {
+    expect(findJsonFault(nested(100_000))).toEqual({ offset, expected });
+    expect(findJsonFault(nested(201))).toEqual({ offset, expected });
+  });
+
+  it('200 levels are none', () => {
+    const nested = (levels: number, open: string, close: string) => open.repeat(levels) + close.repeat(levels);
+    expect(findJsonFault(nested(200, '[', ']'))).toBeUndefined();
+    expect(findJsonFault(`${'{"a":'.repeat(200)}1${'}'.repeat(200)}`)).toBeUndefined();
+  });
 });
 
 describe('elements of a list', () => {
@@ -51,5 +67,11 @@ describe('elements of a list', () => {
       }),
       { seed: 7 },
     );
+  });
+
+  it('end before one that nests too deeply', () => {
+    const { elements, fault } = arrayElements(`[{"a": 1}, ${'['.repeat(100_000)}`);
+    expect(elements).toEqual([[1, 9]]);
+    expect(fault).toEqual({ offset: 11 + 200, expected: 'at most 200 levels of lists and objects' });
   });
 });

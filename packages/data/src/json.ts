@@ -1,3 +1,5 @@
+import { atMostLevels, MAX_LEVELS } from './nesting.js';
+
 /** Where JSON stops being JSON. `JSON.parse` names no position for some mistakes, and words the others by version. */
 export interface JsonFault {
   readonly offset: number;
@@ -50,16 +52,18 @@ function skipItems(text: string, from: number, close: string, item: (at: number)
   }
 }
 
-function skipMember(text: string, at: number): number {
+/** @param level how many lists and objects it stands in. */
+function skipMember(text: string, at: number, level: number): number {
   const colon = skipSpace(text, skipString(text, at));
   if (text[colon] !== ':') throw new Fault(colon, 'a colon');
-  return skipValue(text, skipSpace(text, colon + 1));
+  return skipValue(text, skipSpace(text, colon + 1), level);
 }
 
-function skipValue(text: string, at: number): number {
+function skipValue(text: string, at: number, level = 0): number {
   const first = text[at];
-  if (first === '{') return skipItems(text, at + 1, '}', (i) => skipMember(text, i));
-  if (first === '[') return skipItems(text, at + 1, ']', (i) => skipValue(text, i));
+  if (level === MAX_LEVELS && (first === '{' || first === '[')) throw new Fault(at, atMostLevels);
+  if (first === '{') return skipItems(text, at + 1, '}', (i) => skipMember(text, i, level + 1));
+  if (first === '[') return skipItems(text, at + 1, ']', (i) => skipValue(text, i, level + 1));
   if (first === '"') return skipString(text, at);
   for (const word of ['true', 'false', 'null']) if (text.startsWith(word, at)) return at + word.length;
   numberPattern.lastIndex = at;
@@ -82,6 +86,7 @@ function requireEnd(text: string, at: number): void {
   if (end < text.length) throw new Fault(end, 'nothing more');
 }
 
+/** The first mistake, or the bracket that opens one level more than `MAX_LEVELS`. */
 export function findJsonFault(text: string): JsonFault | undefined {
   return faultOf(() => requireEnd(text, skipValue(text, skipSpace(text, 0))));
 }

@@ -48,6 +48,23 @@ describe('JSON lines', () => {
     ]);
   });
 
+  it('refuses rows that nest too deeply, closed or not, and goes on', async () => {
+    const open = '['.repeat(100_000);
+    const rows = [`{"a":${open}`, `{"a":${open}${']'.repeat(100_000)}}`, '{"a":1}'];
+    const refusal = 'expected at most 200 levels of lists and objects, received "[[[[[[[[[[[["';
+    expect(brief(await read('deep.jsonl', rows.join('\n')))).toEqual([
+      `deep.jsonl:1:205: ${refusal}`,
+      `deep.jsonl:2:205: ${refusal}`,
+      [3, { a: 1 }],
+    ]);
+    const deepest = `{"a":${'['.repeat(199)}${']'.repeat(199)}}`;
+    expect(await read('deepest.jsonl', deepest)).toMatchObject([{ value: {} }]);
+    expect(brief(await read('deep.json', `[{"a":1},\n${open}]`))).toEqual([
+      [1, { a: 1 }],
+      `deep.json:2:201: ${refusal}`,
+    ]);
+  });
+
   it('refuses bytes that are no UTF-8', async () => {
     const bytes = Buffer.concat([Buffer.from('{"a":"'), Buffer.from([0xe9]), Buffer.from('"}\n{"a":1}\n')]);
     expect(brief(await read('e.jsonl', bytes))).toEqual([

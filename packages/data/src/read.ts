@@ -2,6 +2,7 @@ import { createReadStream } from 'node:fs';
 import { createGunzip } from 'node:zlib';
 import { DataError, type Problem, show, type Where } from './error.js';
 import { arrayElements, findJsonFault } from './json.js';
+import { nestsTooDeep } from './nesting.js';
 import type { JsonObject } from './row.js';
 
 /** An object as it stood in a file, or what kept it from being read. */
@@ -78,17 +79,22 @@ async function* linesOf(chunks: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
   if (open.length > 0) yield Buffer.concat(open);
 }
 
+function notJson(text: string, where: Where): RawRow {
+  const fault = findJsonFault(text);
+  const offset = fault?.offset ?? 0;
+  const place = { ...where, column: offset + 1 };
+  const received = offset >= text.length ? 'the end of the line' : show(text.slice(offset, offset + 12));
+  return { where, problem: { code: 'not-json', where: place, expected: fault?.expected ?? 'JSON', received } };
+}
+
 function rawRow(text: string, where: Where): RawRow {
   let value: unknown;
   try {
     value = JSON.parse(text);
   } catch {
-    const fault = findJsonFault(text);
-    const offset = fault?.offset ?? 0;
-    const place = { ...where, column: offset + 1 };
-    const received = offset >= text.length ? 'the end of the line' : show(text.slice(offset, offset + 12));
-    return { where, problem: { code: 'not-json', where: place, expected: fault?.expected ?? 'JSON', received } };
+    return notJson(text, where);
   }
+  if (nestsTooDeep(value)) return notJson(text, where);
   if (typeof value === 'object' && value !== null && !Array.isArray(value))
     return { value: value as JsonObject, where };
   return { where, problem: { code: 'not-an-object', where, expected: 'an object', received: show(value) } };

@@ -143,8 +143,74 @@ describe('refusals name place and nearest key', () => {
     );
   });
 
+  it.each([
+    ['dpo', 'online: { prompts: a.jsonl }', '`online.prompts`', 'data.files'],
+    ['dpo', 'online: { heldoutPrompts: a.jsonl }', '`online.heldoutPrompts`', 'data.heldout'],
+    ['dpo', 'online: { steps: 3 }', '`online.steps`', 'training.maxSteps'],
+    ['dpo', 'online: { maxNewTokens: 3 }', '`online.maxNewTokens`', 'data.maxLength'],
+    ['grpo', 'data: { files: a.jsonl }', '`data.files`', 'online.prompts'],
+    ['grpo', 'data: { heldout: a.jsonl }', '`data.heldout`', 'online.heldoutPrompts'],
+    ['grpo', 'data: { heldoutFraction: 0.1 }', '`data.heldoutFraction`', 'online.heldoutFraction'],
+    ['grpo', 'data: { columns: { prompt: question } }', '`data.columns.prompt`', 'online.promptField'],
+    ['grpo', 'training: { batchSize: 3 }', '`training.batchSize`', 'online.promptsPerStep'],
+    ['grpo', 'training: { maxSteps: 3 }', '`training.maxSteps`', 'online.steps'],
+  ])('of a key that others use, under %s: %s', (objective, text, key, nearest) => {
+    const message = refusal(text, objective);
+    expect(message).toContain(`${key}: the objective \`${objective}\` does not use it, only \``);
+    expect(/; nearest: `([^`]+)`/.exec(message)?.[1]).toBe(nearest);
+  });
+
+  /** What is named instead of a key. */
+  const placesNear = (key: string, name: string): string[] => {
+    let message = '';
+    try {
+      resolved([setLayer([`${key}=1`])], name);
+    } catch (error) {
+      message = (error as Error).message;
+    }
+    const [, places = ''] = /does not use it, only .*; nearest: (.*)$/.exec(message) ?? [];
+    return places.split(', ').flatMap((place) => /^`(.*)`$/.exec(place)?.[1] ?? []);
+  };
+
+  it('of every key that only others use', () => {
+    expect(placesNear('online', 'dpo')).toEqual(['data']);
+    expect(placesNear('data', 'grpo')).toEqual(['online']);
+    for (const [name, other] of [
+      ['dpo', 'grpo'],
+      ['grpo', 'dpo'],
+      ['sft', 'dpo'],
+    ] as const) {
+      const own = keysOf(getObjective(name));
+      for (const [section, keys] of keysOf(getObjective(other)))
+        for (const key of keys.filter((key) => section !== 'objective' && !own.get(section)?.includes(key))) {
+          expect(placesNear(`${section}.${key}`, name), `${name}: ${section}.${key}`).not.toEqual([]);
+          for (const place of placesNear(`${section}.${key}`, name)) {
+            const [to = '', at = ''] = place.split('.');
+            expect(own.get(to), place).toContain(at);
+          }
+        }
+    }
+  });
+
   it('refuses what would be endless or enormous', () => {
-    expect(refusal('['.repeat(100_000))).toMatch(/^ROOT\/bad\.yaml/);
+    const levels = 'expected at most 200 levels of lists and objects';
+    expect(refusal('['.repeat(100_000))).toBe(`ROOT/bad.yaml:1:201: ${levels}`);
+    for (const depth of [201, 3000, 100_000]) {
+      const nested = '['.repeat(depth) + ']'.repeat(depth);
+      expect(refusal(`# one\ndata: { files: ${nested} }`)).toBe(
+        `ROOT/bad.yaml:2:${'data: { files: '.length + 199}: ${levels}`,
+      );
+      expect(refusal(`data:\n  files: ${'{"]": '.repeat(depth)}1${'}'.repeat(depth)}`)).toMatch(levels);
+      expect(refusal('- '.repeat(depth))).toMatch(levels);
+      expect(refusal(Array.from({ length: Math.min(depth, 1400) }, (_, i) => `${' '.repeat(i)}a:`).join('\n'))).toMatch(
+        levels,
+      );
+      expect(() => setLayer([`data.files=${nested}`])).toThrow(levels);
+    }
+    const deepest = `data: { files: ${'['.repeat(190)}a${']'.repeat(190)} } # ${'['.repeat(300)}\nmodel: { path: "${'['.repeat(300)}" }`;
+    expect(refusal(deepest)).toMatch('`data.files`: expected text or a list of texts, got [[[');
+    expect(refusal('data: { files: &a [*a, *a] }')).toBe(`ROOT/bad.yaml:1:9: \`data.files\`: ${levels}`);
+    expect(() => setLayer(['data.files=&a [*a]'])).toThrow('--set: cannot read');
     const bomb = [
       'a: &a [x,x,x,x,x,x,x,x,x]',
       ...[...'bcdefghi'].map((k, i) => `${k}: &${k} [${Array(9).fill(`*${'abcdefgh'[i]}`)}]`),

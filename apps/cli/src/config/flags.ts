@@ -1,9 +1,11 @@
+import { atMostLevels, nestsTooDeep } from '@kelpie/data';
 import type { Objective } from '@kelpie/objectives';
 import { onlineOptions, trainOptions } from '@kelpie/runner';
 import { parse } from 'yaml';
 import { UsageError } from '../exit.js';
 import { isOnline } from '../online/objectives.js';
 import type { Entry, Origin } from './entry.js';
+import { tooDeepAt } from './levels.js';
 import type { Layer } from './read.js';
 import { isLoopOption } from './schema.js';
 
@@ -113,11 +115,18 @@ export function setLayer(sets: readonly string[]): Layer {
 }
 
 function yamlValue(text: string, whole: string): unknown {
+  const refuse = (why: string, options?: ErrorOptions) =>
+    new UsageError(`--set: cannot read the value of \`${excerpt(whole)}\` as YAML: ${why}`, options);
+  if (tooDeepAt(text) !== undefined) throw refuse(`expected ${atMostLevels}`);
+  let value: unknown;
   try {
-    return parse(text, { logLevel: 'error', prettyErrors: false, maxAliasCount: 0 }) as unknown;
+    value = parse(text, { logLevel: 'error', prettyErrors: false, maxAliasCount: 0 });
   } catch (error) {
-    throw new UsageError(`--set: cannot read the value of \`${whole}\` as YAML: ${(error as Error).message}`, {
-      cause: error,
-    });
+    throw refuse((error as Error).message, { cause: error });
   }
+  // A list that has itself as an item.
+  if (nestsTooDeep(value)) throw refuse(`expected ${atMostLevels}`);
+  return value;
 }
+
+const excerpt = (text: string): string => (text.length > 200 ? `${text.slice(0, 200)}…` : text);

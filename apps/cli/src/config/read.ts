@@ -1,5 +1,6 @@
 import { closeSync, openSync, readSync, realpathSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { atMostLevels, nestsTooDeep } from '@kelpie/data';
 import {
   type Document,
   isAlias,
@@ -13,6 +14,7 @@ import {
 } from 'yaml';
 import { UsageError } from '../exit.js';
 import { type ConfigProblem, type Entry, type Origin, originText, pathText } from './entry.js';
+import { tooDeepAt } from './levels.js';
 import { sectionPaths } from './schema.js';
 
 /** Values of one file, and of those it extends before them. */
@@ -107,17 +109,18 @@ function realPath(file: string): string {
 function parse(file: string, text: string): Source {
   const lines = new LineCounter();
   const options = { lineCounter: lines, prettyErrors: false, stringKeys: true, logLevel: 'silent' } as const;
-  let doc: Document;
-  try {
-    doc = parseDocument(text, options);
-  } catch (error) {
-    // Brackets nested by the thousand.
-    throw new UsageError(`${file}: cannot be read as YAML: ${(error as Error).message}`, { cause: error });
-  }
+  const deep = tooDeepAt(text);
+  if (deep !== undefined) throw new UsageError(`${originText(originAt(file, text, deep))}: expected ${atMostLevels}`);
+  const doc: Document = parseDocument(text, options);
   const source: Source = { file, doc, lines, problems: [] };
   const problems = doc.errors.map(({ pos, message }) => ({ origin: placeOf(source, pos[0]), message }));
   if (problems.length > 0) throw new UsageError(listOf(problems));
   return source;
+}
+
+function originAt(file: string, text: string, offset: number): Origin {
+  const before = text.slice(0, offset).split('\n');
+  return { kind: 'file', file, line: before.length, column: before.at(-1)!.length + 1 };
 }
 
 function placeOf({ file, lines }: Source, offset: number): Origin {
@@ -151,11 +154,15 @@ function entriesIn({ key, value }: Pair, above: readonly string[], source: Sourc
 }
 
 function plain(node: Node | null, path: readonly string[], origin: Origin, source: Source): unknown {
-  try {
-    return node === null ? null : node.toJS(source.doc, { maxAliasCount: 20 });
-  } catch (error) {
-    source.problems.push({ origin, message: `\`${pathText(path)}\`: ${(error as Error).message}` });
+  const refuse = (why: string) => {
+    source.problems.push({ origin, message: `\`${pathText(path)}\`: ${why}` });
     return null;
+  };
+  try {
+    const value: unknown = node === null ? null : node.toJS(source.doc, { maxAliasCount: 20 });
+    return nestsTooDeep(value) ? refuse(`expected ${atMostLevels}`) : value;
+  } catch (error) {
+    return refuse((error as Error).message);
   }
 }
 

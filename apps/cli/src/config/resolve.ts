@@ -105,7 +105,11 @@ function unknownKey({ path, origin }: Entry, objective: Objective): ConfigProble
   const problem = (message: string) => [{ origin, message: `\`${told}\`: ${message}` }];
   if (own === undefined) {
     const others = trainable().filter((other) => keysOf(other).has(section));
-    if (others.length > 0) return problem(`the objective \`${objective.name}\` does not use it, ${only(others)}`);
+    if (others.length > 0) {
+      const rows = keys.has('data') ? 'data' : 'online';
+      const instead = key === undefined ? `; nearest: \`${rows}\`` : near(key, rows, keys);
+      return problem(`the objective \`${objective.name}\` does not use it, ${only(others)}${instead}`);
+    }
     const inside = samePlaces(section, keys);
     return problem(
       `unknown key; nearest: ${quoted(inside.length > 0 ? inside : nearestNames(section, [...keys.keys(), 'extends']))}`,
@@ -130,8 +134,8 @@ function only(users: readonly Objective[]): string {
   return `only ${quoted(users.slice(0, shownUsers).map(({ name }) => name))}${more}`;
 }
 
-/** What others call our keys. */
-const otherNames: Readonly<Record<string, string>> = {
+/** What others call our keys, and objectives of the other kind: those on rows, those on fresh completions. */
+const otherNames: Readonly<Record<string, string | readonly string[]>> = {
   lr: 'training.learningRate',
   numtrainepochs: 'training.epochs',
   perdevicetrainbatchsize: 'training.batchSize',
@@ -140,11 +144,20 @@ const otherNames: Readonly<Record<string, string>> = {
   savesteps: 'training.saveEvery',
   evalsteps: 'training.evaluateEvery',
   modelnameorpath: 'model.path',
-  datasetname: 'data.files',
+  datasetname: ['data.files', 'online.prompts'],
+  files: 'online.prompts',
+  prompts: 'data.files',
+  columns: 'online.promptField',
+  promptfield: 'data.columns',
+  steps: 'training.maxSteps',
+  maxsteps: 'online.steps',
+  batchsize: 'online.promptsPerStep',
+  promptsperstep: 'training.batchSize',
   maxseqlength: 'data.maxLength',
   outputdir: 'output.folder',
   losstype: 'objective.name',
-  heldout: 'data.heldoutFraction',
+  heldout: ['data.heldoutFraction', 'online.heldoutPrompts'],
+  heldoutprompts: 'data.heldout',
   r: 'lora.rank',
   loraalpha: 'lora.alpha',
   targetmodules: 'lora.targets',
@@ -166,13 +179,15 @@ const plain = (name: string) => name.toLowerCase().replaceAll(/[-_]/g, '');
 
 /** Where a key of another spelling, section or library is to be written. */
 function samePlaces(key: string, keys: ReadonlyMap<string, readonly string[]>): string[] {
-  const named = Object.hasOwn(otherNames, plain(key)) ? otherNames[plain(key)]! : undefined;
-  const [section = ''] = named?.split('.') ?? [];
-  const other = keys.has(section) ? named : undefined;
+  const named = Object.hasOwn(otherNames, plain(key)) ? [otherNames[plain(key)]!].flat() : [];
+  const others = named.filter((place) => {
+    const [section = '', own = ''] = place.split('.');
+    return keys.get(section)?.includes(own);
+  });
   const spelt = [...keys].flatMap(([name, held]) =>
     held.flatMap((own) => (plain(own) === plain(key) ? [`${name}.${own}`] : [])),
   );
-  return other === undefined || spelt.includes(other) ? spelt : [...spelt, other];
+  return [...new Set([...spelt, ...others])];
 }
 
 /** The same key elsewhere, else the ones most like it in its own section. */

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
 import { basename, extname, resolve } from 'node:path';
+import { atMostLevels, nestsTooDeep } from '@kelpie/data';
 import { nearestNames } from '@kelpie/policy';
 import * as rewards from '@kelpie/rewards';
 import { asReward, type Reward, type Source } from '@kelpie/rewards';
@@ -119,11 +120,14 @@ function weightOf(weight: unknown, called: string): number {
 }
 
 function jsonIn(text: string, called: string): Options {
+  let options: Options;
   try {
-    return JSON.parse(text) as Options;
+    options = JSON.parse(text) as Options;
   } catch (cause) {
     throw new UsageError(`--reward ${called}: the options are no JSON: ${(cause as Error).message}`);
   }
+  if (nestsTooDeep(options)) throw new UsageError(`--reward ${called.slice(0, 200)}…: expected ${atMostLevels}`);
+  return options;
 }
 
 function optionsIn(text: string | undefined, called: string): Options {
