@@ -1,7 +1,6 @@
 import type { Objective } from '@kelpie/objectives';
 import type { PolicyInfo } from '@kelpie/policy';
 import type { StartConfig } from './config/schema.js';
-import { figure } from './print.js';
 
 interface Usual {
   readonly when: string;
@@ -25,6 +24,16 @@ function usualRate(objective: Objective, { model, lora }: StartConfig, { paramet
   return { when, from: 1e-8, to: small ? 1e-3 : 1e-4 };
 }
 
+/**
+ * A tenth to ten times the preset. A KL in the loss is mostly off by default; runs with rewards of the order of 1 give it a
+ * weight of 1e-3 (DeepSeek-AI 2025, arXiv:2501.12948) to 0.04 (Shao et al. 2024, arXiv:2402.03300).
+ */
+function usualBeta({ name, defaults }: Objective): Usual | undefined {
+  const { beta, klEstimator } = defaults as { readonly beta?: unknown; readonly klEstimator?: unknown };
+  if (klEstimator !== undefined) return { when: 'a KL in the loss', from: 1e-4, to: 1 };
+  return typeof beta === 'number' && beta > 0 ? { when: name, from: beta / 10, to: beta * 10 } : undefined;
+}
+
 /** Values that may be meant, but rarely are. */
 export function unusual(objective: Objective, config: StartConfig, info: PolicyInfo): string[] {
   const { learningRate } = config.training;
@@ -38,15 +47,19 @@ export function unusual(objective: Objective, config: StartConfig, info: PolicyI
     );
   }
   const { beta } = config.objective;
-  const preset = (objective.defaults as { beta?: unknown }).beta;
-  if (typeof beta === 'number' && typeof preset === 'number' && (beta < preset / 10 || beta > preset * 10)) {
+  const usual = usualBeta(objective);
+  // A weight of 0 takes the term off, which no one does by accident.
+  if (typeof beta === 'number' && beta > 0 && usual !== undefined && (beta < usual.from || beta > usual.to)) {
     const effect =
-      beta > preset ? 'the policy may hardly leave the reference' : 'the policy may go far from the reference';
+      beta > usual.to ? 'the policy may hardly leave the reference' : 'the policy may go far from the reference';
     warnings.push(
-      `beta ${short(beta)} is outside what is usual for ${objective.name}, ${short(preset / 10)} to ${short(preset * 10)}: ${effect}`,
+      `beta ${short(beta)} is outside what is usual for ${usual.when}, ${short(usual.from)} to ${short(usual.to)}: ${effect}`,
     );
   }
   return warnings;
 }
 
-const short = (value: number) => (value < 1e-3 ? value.toExponential() : figure(value, 3).replace(/\.?0+$/, ''));
+const short = (value: number) => {
+  const rounded = Number(value.toPrecision(3));
+  return rounded < 1e-3 ? rounded.toExponential() : String(rounded);
+};
