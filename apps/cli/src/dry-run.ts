@@ -27,7 +27,7 @@ export async function dryRun(
   terminal.status(terminal.noteColor.dim('opening the model ...'));
   await using policy = await openPolicy({ ...openOptions(objective, config), keepReference: false });
   terminal.status('');
-  introduce(objective, policy, config, terminal);
+  introduce(objective, { policy, tokenizer }, config, terminal);
   const rows = await readRows(objective, { ...resolved, data, policy, tokenizer }, terminal);
   const planned = planOffline({
     policy,

@@ -11,6 +11,7 @@ import { grouped, type Terminal } from './print.js';
 import { labelled } from './progress.js';
 import { loadLabelled, loadPairs, loadTexts } from './rows.js';
 import { unusual } from './usual.js';
+import { vocabularyWarnings } from './vocabulary.js';
 
 /** Options of the loop; held-out rows of their own leave nothing to hold out. */
 export function loopOptions({ training: { selfCheck: _, ...training }, data }: RunConfig): TrainOptions {
@@ -32,18 +33,20 @@ export function givenObjectiveOptions({ config, origins }: Resolved<StartConfig>
 
 export function introduce(
   objective: Objective,
-  { info }: Pick<Policy, 'info'>,
+  { policy: { info }, tokenizer }: Pick<RowSources, 'policy' | 'tokenizer'>,
   config: StartConfig,
   terminal: Terminal,
 ): void {
   const { color } = terminal;
+  const unfit = vocabularyWarnings(tokenizer, info.vocabularySize);
   const { modelType, parameters, trainedParameters, contextLength } = info;
   const trained = trainedParameters === parameters ? '' : `, ${grouped(trainedParameters)} trained`;
   const start = config.model.path ?? `new, from ${config.model.init}`;
   terminal.print(`${color.bold(`kelpie train ${objective.name}`)}  ${objective.title}`);
   const facts = `${modelType}, ${grouped(parameters)} parameters${trained}, context ${contextLength} tokens`;
   terminal.print(labelled(terminal, 'model', `${start}\n${facts}`));
-  terminal.warn([...info.warnings, ...threadWarnings(config.model.threads), ...unusual(objective, config, info)]);
+  const unwise = [...threadWarnings(config.model.threads), ...unusual(objective, config, info)];
+  terminal.warn([...info.warnings, ...unfit, ...unwise]);
 }
 
 export type Loaded = Example & { readonly prompt: string; readonly completion?: string };

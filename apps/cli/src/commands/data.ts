@@ -1,13 +1,13 @@
-import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import { type Command, Option } from '@commander-js/extra-typings';
 import { checkData, formats, type Truncation, truncations } from '@kelpie/data';
+import { modelDimensions } from '@kelpie/policy';
 import { checkText } from '../check-text.js';
 import type { Context } from '../context.js';
 import { exitCodes, UsageError } from '../exit.js';
 import { countFlag, unset } from '../flags.js';
 import { requireFolder, tokenizerAt } from '../model.js';
 import { columnsOf } from '../rows.js';
+import { vocabularyWarnings } from '../vocabulary.js';
 
 interface Flags {
   readonly model?: string;
@@ -69,8 +69,8 @@ async function check(files: readonly string[], flags: Flags, { terminal, leaveWi
   if (model !== undefined) requireFolder(model, '--model');
   const folder = flags.tokenizer ?? model;
   const tokenizer = folder === undefined ? undefined : await tokenizerAt(folder);
-  const limits = model === undefined ? {} : await limitsOf(model);
-  const { contextLength = Number.MAX_SAFE_INTEGER, vocabularySize } = limits;
+  const dimensions = model === undefined ? undefined : await modelDimensions(model);
+  const { contextLength = Number.MAX_SAFE_INTEGER, vocabularySize } = dimensions ?? {};
   const { maxLength = contextLength } = flags;
   if (maxLength > contextLength) {
     throw new UsageError(`--max-length: ${maxLength} is more than the model's context of ${contextLength} tokens`);
@@ -80,6 +80,8 @@ async function check(files: readonly string[], flags: Flags, { terminal, leaveWi
       'lengths are counted in tokens: name a folder with a tokenizer with `--model` or `--tokenizer`',
     );
   }
+  if (tokenizer !== undefined && vocabularySize !== undefined)
+    terminal.warn(vocabularyWarnings(tokenizer, vocabularySize));
   const result = await checkData({
     files,
     tokenizer,
@@ -92,20 +94,4 @@ async function check(files: readonly string[], flags: Flags, { terminal, leaveWi
   });
   terminal.print(json ? JSON.stringify(result, null, 2) : checkText(result, terminal));
   if (result.findings.some(({ severity }) => severity === 'error')) leaveWith(exitCodes.found);
-}
-
-/** Of the config.json in a model's folder, without its weights; absent where it does not say. */
-async function limitsOf(model: string): Promise<{ contextLength?: number; vocabularySize?: number }> {
-  const file = join(model, 'config.json');
-  let config: Record<string, unknown>;
-  try {
-    config = JSON.parse(await readFile(file, 'utf8')) as Record<string, unknown>;
-  } catch (error) {
-    throw new UsageError(`--model: cannot read \`${file}\`: ${(error as Error).message}`, { cause: error });
-  }
-  const whole = (...names: string[]) =>
-    names.map((name) => config?.[name]).find((value): value is number => Number.isInteger(value));
-  const contextLength = whole('max_position_embeddings', 'n_positions');
-  const vocabularySize = whole('vocab_size');
-  return { ...(contextLength && { contextLength }), ...(vocabularySize && { vocabularySize }) };
 }

@@ -6,6 +6,7 @@ import { UsageError } from '../exit.js';
 import { countFlag, numberFlag } from '../flags.js';
 import { completionText, locate, type ModelFlags, modelFlags, threadWarnings, tokenizerAt } from '../model.js';
 import { duration, figure, grouped, type Terminal, wrap } from '../print.js';
+import { vocabularyWarnings } from '../vocabulary.js';
 
 interface Flags extends ModelFlags {
   readonly prompt?: readonly string[];
@@ -75,7 +76,8 @@ async function generate(flags: Flags, { terminal, io }: Context): Promise<void> 
     ...(adapter !== undefined && { adapter }),
     ...(flags.threads !== undefined && { threads: flags.threads }),
   });
-  terminal.warn([...policy.info.warnings, ...threadWarnings(flags.threads)]);
+  const unfit = vocabularyWarnings(tokenizer, policy.info.vocabularySize);
+  terminal.warn([...policy.info.warnings, ...unfit, ...threadWarnings(flags.threads)]);
   const ids = prompts.map((prompt) => encode(tokenizer, prompt, flags.chat === true));
   warnOfUnknown(prompts, ids, tokenizer, terminal);
   const { contextLength } = policy.info;

@@ -8,6 +8,7 @@ import { countFlag, numberFlag } from '../flags.js';
 import { locate, type ModelFlags, modelFlags, requireFolder, threadWarnings, tokenizerAt } from '../model.js';
 import { firstThatFits, loadPairs, loadTexts, type RowFlags, rowFlags } from '../rows.js';
 import { type Example, isPair, type Scored, type ScoredRow, scoreText } from '../score-text.js';
+import { vocabularyWarnings } from '../vocabulary.js';
 
 interface Flags extends ModelFlags, RowFlags {
   readonly data?: readonly string[];
@@ -66,7 +67,8 @@ async function score(flags: Flags, { terminal }: Context): Promise<void> {
     ...(flags.reference !== undefined && { reference: flags.reference }),
     ...(flags.threads !== undefined && { threads: flags.threads }),
   });
-  terminal.warn([...policy.info.warnings, ...threadWarnings(flags.threads)]);
+  const unfit = vocabularyWarnings(tokenizer, policy.info.vocabularySize);
+  terminal.warn([...policy.info.warnings, ...unfit, ...threadWarnings(flags.threads)]);
   const { contextLength, vocabularySize } = policy.info;
   const source = { files, tokenizer, contextLength, vocabularySize };
   const dataset = await firstThatFits<{ examples: Example[] }, { examples: Example[] }>(

@@ -170,7 +170,7 @@ async function train(
   terminal.status(terminal.noteColor.dim('opening the model ...'));
   await using policy = await openPolicy(openOptions(objective, config));
   terminal.status('');
-  introduce(objective, policy, config, terminal);
+  introduce(objective, { policy, tokenizer }, config, terminal);
   const { examples, heldout } = await readRows(objective, { ...resolved, data, policy, tokenizer }, terminal);
   const judges = judgesSequences(objective.needs);
   const source = sourceOf(objective);

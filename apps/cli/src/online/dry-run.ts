@@ -36,7 +36,7 @@ export async function dryRunOnline(
     await using policy = await openPolicy({ ...onlineOpenOptions(objective, config), keepReference: false });
     await using critic = await openCritic(config);
     terminal.status('');
-    introduce(objective, policy, config, terminal);
+    introduce(objective, { policy, tokenizer }, config, terminal);
     const { train, heldout, count } = await readPrompts(config, files, { policy, tokenizer });
     terminal.print(labelled(terminal, 'data', many(count, 'prompt')));
     const engine = engineOf(config, { tokenizer: tokenizer.folder });

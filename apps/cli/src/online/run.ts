@@ -35,7 +35,7 @@ export async function runOnline(
       await using policy = await openPolicy(onlineOpenOptions(objective, config));
       await using critic = await openCritic(config);
       terminal.status('');
-      introduce(objective, policy, config, terminal);
+      introduce(objective, { policy, tokenizer }, config, terminal);
       const { train, heldout, count } = await readPrompts(config, files, { policy, tokenizer });
       terminal.print(labelled(terminal, 'data', many(count, 'prompt')));
       await using engine = engineOf(config, { tokenizer: tokenizer.folder });
