@@ -4,28 +4,12 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Engine } from '@kelpie/policy';
 import { afterAll, expect, it } from 'vitest';
-import { run } from './main.js';
+import { inProcess as kelpie } from './testing/kelpie.js';
 
 const reviews = fileURLToPath(new URL('../../../datasets/film-reviews', import.meta.url));
 const root = mkdtempSync(join(tmpdir(), 'kelpie-judged-'));
 afterAll(() => rmSync(root, { recursive: true, force: true }));
 const at = (name: string) => join(root, name);
-
-async function kelpie(argv: readonly string[]): Promise<{ readonly code: number; readonly text: string }> {
-  let text = '';
-  const stream = {
-    isTTY: false,
-    columns: 100,
-    write(chunk: string) {
-      text += chunk;
-    },
-  };
-  const exit = (code: number): never => {
-    throw new Error(`exit ${code}`);
-  };
-  const code = await run(argv, { stdout: stream, stderr: stream, env: {}, onInterrupt: () => () => {}, exit });
-  return { code, text };
-}
 
 const pairs = readFileSync(join(reviews, 'pairs.jsonl'), 'utf8')
   .split('\n')

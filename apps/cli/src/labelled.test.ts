@@ -3,29 +3,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, expect, it } from 'vitest';
-import { run } from './main.js';
+import { inProcess as kelpie } from './testing/kelpie.js';
 
 const reviews = fileURLToPath(new URL('../../../datasets/film-reviews', import.meta.url));
 const root = mkdtempSync(join(tmpdir(), 'kelpie-labelled-'));
 afterAll(() => rmSync(root, { recursive: true, force: true }));
 const at = (name: string) => join(root, name);
-
-/** What the command says, on both streams. */
-async function kelpie(argv: readonly string[]): Promise<{ readonly code: number; readonly text: string }> {
-  let text = '';
-  const stream = {
-    isTTY: false,
-    columns: 100,
-    write(chunk: string) {
-      text += chunk;
-    },
-  };
-  const exit = (code: number): never => {
-    throw new Error(`exit ${code}`);
-  };
-  const code = await run(argv, { stdout: stream, stderr: stream, env: {}, onInterrupt: () => () => {}, exit });
-  return { code, text };
-}
 
 type Pair = { readonly prompt: string; readonly chosen: string; readonly rejected: string };
 const pairs = readFileSync(join(reviews, 'pairs.jsonl'), 'utf8')

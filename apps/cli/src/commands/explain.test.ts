@@ -5,29 +5,15 @@ import { fileURLToPath } from 'node:url';
 import { objectives } from '@kelpie/objectives';
 import { randomInput, seeded } from '@kelpie/objectives/testing';
 import { afterAll, describe, expect, it } from 'vitest';
-import { run } from '../main.js';
 import { metricNamed, topics } from '../metrics/index.js';
+import { inProcess } from '../testing/kelpie.js';
 
 const reviews = fileURLToPath(new URL('../../../../datasets/film-reviews', import.meta.url));
 const root = mkdtempSync(join(tmpdir(), 'kelpie-explain-'));
 afterAll(() => rmSync(root, { recursive: true, force: true }));
 const at = (name: string) => join(root, name);
 
-async function kelpie(...argv: string[]) {
-  const text = { out: '', err: '' };
-  const stream = (name: 'out' | 'err') => ({
-    isTTY: false,
-    columns: 100,
-    write(chunk: string) {
-      text[name] += chunk;
-    },
-  });
-  const exit = (code: number): never => {
-    throw new Error(`exit ${code}`);
-  };
-  const io = { stdout: stream('out'), stderr: stream('err'), env: {}, onInterrupt: () => () => {}, exit };
-  return { code: await run(argv, io), ...text };
-}
+const kelpie = (...argv: string[]) => inProcess(argv, { columns: 100 });
 
 const lines = (file: string) => readFileSync(file, 'utf8').trim().split('\n');
 const pairs = lines(join(reviews, 'pairs.jsonl'))

@@ -3,40 +3,23 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
-import { run } from '../main.js';
+import { inProcess } from '../testing/kelpie.js';
 
 const base = fileURLToPath(new URL('../../../../datasets/film-reviews/base', import.meta.url));
 const root = mkdtempSync(join(tmpdir(), 'kelpie-cli-report-'));
 const at = (...path: string[]) => join(root, ...path);
 
 /** @param interrupt the text at which Ctrl-C is pressed, once. */
-async function kelpie(argv: readonly string[], interrupt?: RegExp) {
-  const text = { out: '', err: '' };
-  let press: (() => void) | undefined;
-  const stream = (name: 'out' | 'err') => ({
-    isTTY: false,
+function kelpie(argv: readonly string[], interrupt?: RegExp) {
+  let pressed = false;
+  return inProcess(argv, {
     columns: 120,
-    write(chunk: string) {
-      text[name] += chunk;
-      if (interrupt?.test(chunk)) {
-        press?.();
-        press = undefined;
-      }
+    onText(text, press) {
+      if (pressed || interrupt?.test(text) !== true) return;
+      pressed = true;
+      press();
     },
   });
-  const io = {
-    stdout: stream('out'),
-    stderr: stream('err'),
-    env: {},
-    onInterrupt(handler: () => void) {
-      press = handler;
-      return () => {};
-    },
-    exit: (code: number): never => {
-      throw new Error(`exit ${code}`);
-    },
-  };
-  return { code: await run(argv, io), ...text };
 }
 
 function runFolder(

@@ -3,27 +3,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
-import { run } from '../main.js';
+import { inProcess } from '../testing/kelpie.js';
 
 const base = fileURLToPath(new URL('../../../../datasets/film-reviews/base', import.meta.url));
 const root = mkdtempSync(join(tmpdir(), 'kelpie-cli-family-'));
 const at = (...path: string[]) => join(root, ...path);
 
-async function kelpie(...argv: string[]) {
-  const text = { out: '', err: '' };
-  const stream = (name: 'out' | 'err') => ({
-    isTTY: false,
-    columns: 120,
-    write(chunk: string) {
-      text[name] += chunk;
-    },
-  });
-  const exit = (code: number): never => {
-    throw new Error(`exit ${code}`);
-  };
-  const io = { stdout: stream('out'), stderr: stream('err'), env: {}, onInterrupt: () => () => {}, exit };
-  return { code: await run(argv, io), ...text };
-}
+const kelpie = (...argv: string[]) => inProcess(argv, { columns: 120 });
 
 writeFileSync(
   at('prompts.jsonl'),
