@@ -301,8 +301,7 @@ describe.skipIf(!built)('bad input (skipped until `npm run build`)', () => {
         editJson('config.json', (json) => ({ ...json, vocab_size: 100 }))(model);
       };
       expect(await refused({ spoil })).toMatchInlineSnapshot(`
-        "error: HERE/pairs.jsonl:1: the tokenizer gives id 337 (\`Ġnight\`), but the model's vocabulary has 100 entries.
-        Use the tokenizer that belongs to the model.
+        "error: the tokenizer in \`HERE/model\` is not the model's: its pieces go up to \`Ġyour\` (id 489), but the model's vocabulary has 100 entries; name the model's own with \`--tokenizer\`
         "
       `);
     });
@@ -312,8 +311,7 @@ describe.skipIf(!built)('bad input (skipped until `npm run build`)', () => {
         return { ...json, model: { ...model, vocab: { ...model.vocab, Ġthe: 4900 } } };
       });
       expect(await refused({ spoil })).toMatchInlineSnapshot(`
-        "error: HERE/pairs.jsonl:1: the tokenizer gives id 4900 (\`Ġthe\`), but the model's vocabulary has 490 entries.
-        Use the tokenizer that belongs to the model.
+        "error: the tokenizer in \`HERE/model\` is not the model's: its pieces go up to \`Ġthe\` (id 4900), but the model's vocabulary has 490 entries; name the model's own with \`--tokenizer\`
         "
       `);
     });

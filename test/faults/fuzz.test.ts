@@ -10,7 +10,7 @@ import { resolveConfig } from '../../apps/cli/src/config/resolve.js';
 import { pairLines, pick, random, Scratch, seedOf, tinyModel, tokenizerFolder } from './fixture.js';
 import { mutateBytes, mutateJson, nestDeeply } from './mutate.js';
 import { peakFromHere, seesPeaks } from './peak.js';
-import { putTogether, takeApart } from './tensors.js';
+import { putTogether, takeApart, withHeader } from './tensors.js';
 
 const count = Number(process.env.KELPIE_FUZZ ?? 2000);
 const seed = seedOf();
@@ -106,6 +106,7 @@ async function fuzz(name: string, { file, mutate, read, names = [file] }: Target
 
 /** Of a JSON file, most mutations keep to JSON: else few would get behind its parser. */
 function jsonOrBytes(good: Buffer, next: () => number): Buffer {
+  if (next() < 0.05) return nestDeeply(good, next);
   if (next() < 0.25) return mutateBytes(good, next);
   return Buffer.from(JSON.stringify(mutateJson(JSON.parse(good.toString()), next)) ?? '');
 }
@@ -142,6 +143,7 @@ describe('fuzz', () => {
     const parts = takeApart(file);
     const mutate = (next: () => number) => {
       if (next() < 0.4) return mutateBytes(good, next);
+      if (next() < 0.05) return withHeader(nestDeeply(Buffer.from(JSON.stringify(parts.header)), next), parts.data);
       const header = mutateJson(parts.header, next);
       const length = next() < 0.15 ? BigInt(Math.floor(2 ** (next() * 63))) : undefined;
       return putTogether({ header, data: parts.data }, length);

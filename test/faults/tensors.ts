@@ -21,7 +21,10 @@ export function takeApart(file: string): Parts {
 
 /** `length`: what the first 8 bytes claim, where that is not the header's length. */
 export function putTogether({ header, data }: Parts, length?: bigint): Buffer {
-  const text = Buffer.from(JSON.stringify(header));
+  return withHeader(Buffer.from(JSON.stringify(header)), data, length);
+}
+
+export function withHeader(text: Buffer, data: Buffer, length?: bigint): Buffer {
   const prefix = Buffer.alloc(8);
   prefix.writeBigUInt64LE(length ?? BigInt(text.length));
   return Buffer.concat([prefix, text, data]);

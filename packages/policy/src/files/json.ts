@@ -28,7 +28,30 @@ export async function readTextFile(file: string, optional: boolean): Promise<str
   }
 }
 
+/** Lists and objects within each other, at most: far more than models' files have, few enough for whatever walks them. */
+export const MAX_LEVELS = 200;
+
+/** The most lists and objects that stand within each other at one place of a JSON text. */
+export function levelsOf(text: string): number {
+  let [levels, most, quoted] = [0, 0, false];
+  for (let i = 0; i < text.length; i++) {
+    const character = text[i];
+    if (quoted && character === '\\') i++;
+    else if (character === '"') quoted = !quoted;
+    else if (quoted) continue;
+    else if (character === '{' || character === '[') most = Math.max(most, ++levels);
+    else if (character === '}' || character === ']') levels--;
+  }
+  return most;
+}
+
 export function parseJsonObject(text: string, file: string): JsonObject {
+  if (levelsOf(text) > MAX_LEVELS) {
+    throw new KelpieError(`expected at most ${MAX_LEVELS} levels of lists and objects within each other`, {
+      code: 'json',
+      where: { file },
+    });
+  }
   let value: unknown;
   try {
     value = JSON.parse(text.startsWith('\ufeff') ? text.slice(1) : text);
