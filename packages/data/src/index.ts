@@ -13,7 +13,7 @@ export {
 } from './error.js';
 export type { Finding, FindingCode, Severity } from './findings.js';
 export * from './formats/index.js';
-export { atMostLevels, MAX_LEVELS, nestsTooDeep } from './nesting.js';
+export { nestsTooDeep } from './nesting.js';
 export * from './read.js';
 export { countTokens, type DataReport, hashTrees, reportText, type TokenCounts } from './report.js';
 export * from './row.js';

@@ -1,4 +1,4 @@
-import { atMostLevels, MAX_LEVELS } from './nesting.js';
+import { atMostLevels, MAX_LEVELS } from '@kelpie/policy';
 
 /** Where JSON stops being JSON. `JSON.parse` names no position for some mistakes, and words the others by version. */
 export interface JsonFault {

@@ -1,7 +1,4 @@
-/** Lists and objects within each other, at most: far more than rows and configs have, few enough for whatever walks them. */
-export const MAX_LEVELS = 200;
-
-export const atMostLevels = `at most ${MAX_LEVELS} levels of lists and objects`;
+import { MAX_LEVELS } from '@kelpie/policy';
 
 const isHolder = (value: unknown): value is object => typeof value === 'object' && value !== null;
 

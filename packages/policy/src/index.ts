@@ -1,5 +1,6 @@
 export { Engine } from './engine.js';
 export { KelpieError, messageOf, nearestNames } from './errors.js';
+export { atMostLevels, MAX_LEVELS } from './files/json.js';
 export { makeFolder, writeError } from './files/system-errors.js';
 export { openTokenizer, type Tokenizer } from './files/tokenizer.js';
 export { modelDimensions, modelTypes } from './model-folder.js';

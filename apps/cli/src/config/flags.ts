@@ -1,5 +1,6 @@
-import { atMostLevels, nestsTooDeep } from '@kelpie/data';
+import { nestsTooDeep } from '@kelpie/data';
 import type { Objective } from '@kelpie/objectives';
+import { atMostLevels } from '@kelpie/policy';
 import { onlineOptions, trainOptions } from '@kelpie/runner';
 import { parse } from 'yaml';
 import { UsageError } from '../exit.js';

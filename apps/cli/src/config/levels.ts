@@ -1,4 +1,4 @@
-import { MAX_LEVELS } from '@kelpie/data';
+import { MAX_LEVELS } from '@kelpie/policy';
 import { CST, Lexer } from 'yaml';
 
 /**

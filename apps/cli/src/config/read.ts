@@ -1,6 +1,7 @@
 import { closeSync, openSync, readSync, realpathSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { atMostLevels, nestsTooDeep } from '@kelpie/data';
+import { nestsTooDeep } from '@kelpie/data';
+import { atMostLevels } from '@kelpie/policy';
 import {
   type Document,
   isAlias,

@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
 import { basename, extname, resolve } from 'node:path';
-import { atMostLevels, nestsTooDeep } from '@kelpie/data';
-import { nearestNames } from '@kelpie/policy';
+import { nestsTooDeep } from '@kelpie/data';
+import { atMostLevels, nearestNames } from '@kelpie/policy';
 import * as rewards from '@kelpie/rewards';
 import { asReward, type Reward, type Source } from '@kelpie/rewards';
 import { rewardModel, type WeightedReward } from '@kelpie/runner';

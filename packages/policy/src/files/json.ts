@@ -28,8 +28,10 @@ export async function readTextFile(file: string, optional: boolean): Promise<str
   }
 }
 
-/** Lists and objects within each other, at most: far more than models' files have, few enough for whatever walks them. */
+/** Lists and objects within each other, at most: far more than files of models, rows or configs have, few enough for whatever walks them. */
 export const MAX_LEVELS = 200;
+
+export const atMostLevels = `at most ${MAX_LEVELS} levels of lists and objects`;
 
 /** The most lists and objects that stand within each other at one place of a JSON text. */
 export function levelsOf(text: string): number {
@@ -47,7 +49,7 @@ export function levelsOf(text: string): number {
 
 export function parseJsonObject(text: string, file: string): JsonObject {
   if (levelsOf(text) > MAX_LEVELS) {
-    throw new KelpieError(`expected at most ${MAX_LEVELS} levels of lists and objects within each other`, {
+    throw new KelpieError(`expected ${atMostLevels}`, {
       code: 'json',
       where: { file },
     });

@@ -1,5 +1,5 @@
 import { KelpieError, messageOf } from '../errors.js';
-import { levelsOf, MAX_LEVELS } from './json.js';
+import { atMostLevels, levelsOf, MAX_LEVELS } from './json.js';
 
 /** Bits of one element, by the format's dtype names. */
 export const bitsOfDtype = {
@@ -60,7 +60,7 @@ export function parseHeader(text: string, dataBytes: number, file: string): Head
     });
   };
   if (!text.startsWith('{')) fail('expected a safetensors header, JSON that begins with `{`, but it begins otherwise');
-  if (levelsOf(text) > MAX_LEVELS) fail(`expected at most ${MAX_LEVELS} levels of lists and objects in the header`);
+  if (levelsOf(text) > MAX_LEVELS) fail(`expected ${atMostLevels} in the header`);
   let json: unknown;
   try {
     json = JSON.parse(text);
