@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { runForJson } from './processes.js';
+import type { Slices } from './slices.js';
 
 const repository = fileURLToPath(new URL('../../../', import.meta.url));
 
@@ -22,6 +23,11 @@ export function peerPython(): { readonly python: string } | { readonly missing: 
 }
 
 /** One JSON line of a script of the shared folder's `bench`. */
-export function runPeer<T>(python: string, script: string, args: readonly (string | number)[]): Promise<T> {
-  return runForJson<T>(python, [shared(`bench/${script}`), ...args.map(String)]);
+export function runPeer<T>(
+  python: string,
+  script: string,
+  args: readonly (string | number)[],
+  slices?: Slices,
+): Promise<T> {
+  return runForJson<T>(python, [shared(`bench/${script}`), ...args.map(String)], slices && { slices });
 }

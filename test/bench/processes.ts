@@ -1,28 +1,41 @@
 import { spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
+import { type Slices, signalGroup } from './slices.js';
+
+export interface Surroundings {
+  readonly env?: Readonly<Record<string, string>>;
+  readonly cwd?: string;
+  /** Whom it shares the machine with. */
+  readonly slices?: Slices;
+}
 
 /** Runs a program to its end; what it gives is the last line it prints that is JSON. */
 export async function runForJson<T>(
   command: string,
   args: readonly string[],
-  env: Readonly<Record<string, string>> = {},
-  cwd = process.cwd(),
+  { env = {}, cwd = process.cwd(), slices }: Surroundings = {},
 ): Promise<T> {
-  const child = spawn(command, args, { cwd, env: { ...process.env, ...env }, stdio: ['ignore', 'pipe', 'pipe'] });
-  // Whoever stops the bench stops the one it waits for, which would slow down whatever is measured next.
-  const stop = (signal: NodeJS.Signals) => {
-    child.kill(signal);
-    process.exit(1);
-  };
-  process.once('SIGTERM', stop).once('SIGINT', stop);
+  // A group of its own takes the compilers that it starts along.
+  const detached = slices !== undefined;
+  const child = spawn(command, args, {
+    cwd,
+    env: { ...process.env, ...env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+    detached,
+  });
+  slices?.join(child);
+  // Whoever stops the bench stops those it waits for, which would slow down whatever is measured next.
+  const stop = () => (detached ? signalGroup(child, 'SIGKILL') : child.kill());
+  const stopAll = () => process.exit(1);
+  process.once('exit', stop).on('SIGTERM', stopAll).on('SIGINT', stopAll);
   const [out, err]: [Buffer[], Buffer[]] = [[], []];
   child.stdout.on('data', (chunk: Buffer) => out.push(chunk));
   child.stderr.on('data', (chunk: Buffer) => err.push(chunk));
   const code = await new Promise<number | null>((resolve, reject) => {
     child.on('error', reject);
     child.on('close', resolve);
-  }).finally(() => process.off('SIGTERM', stop).off('SIGINT', stop));
+  }).finally(() => process.off('exit', stop).off('SIGTERM', stopAll).off('SIGINT', stopAll));
   const said = Buffer.concat(out).toString();
   const line = said.split('\n').findLast((line) => line.startsWith('{'));
   if (code !== 0 || line === undefined) {
@@ -33,9 +46,9 @@ export async function runForJson<T>(
 }
 
 /** Runs one of `ours/` in a process of its own, so that its peak memory is its own. */
-export function ours<Input, Output>(program: string, input: Input): Promise<Output> {
+export function ours<Input, Output>(program: string, input: Input, slices?: Slices): Promise<Output> {
   const file = fileURLToPath(new URL(`./ours/${program}.js`, import.meta.url));
-  return runForJson<Output>(process.execPath, [file, JSON.stringify(input)]);
+  return runForJson<Output>(process.execPath, [file, JSON.stringify(input)], slices && { slices });
 }
 
 /** In a program of `ours/`: what it was given. */

@@ -73,7 +73,7 @@ export async function run(args: readonly string[]): Promise<{ settings: Settings
                 run: () => {
                   const script = shared('bench/transformersjs_generate.mjs');
                   const list = [script, join(js.folder, 'models'), 'export', ...lengths.map(String)];
-                  return runForJson<Measured>(process.execPath, list, {}, js.folder);
+                  return runForJson<Measured>(process.execPath, list, { cwd: js.folder });
                 },
               },
             ]

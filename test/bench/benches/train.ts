@@ -8,8 +8,9 @@ import { peerPython, runPeer } from '../peers.js';
 import { ours } from '../processes.js';
 import { productShare, profileTable } from '../profile.js';
 import { interleaved } from '../rounds.js';
-import { count, readSettings, type Settings } from '../settings.js';
+import { count, counts, readSettings, type Settings } from '../settings.js';
 import { ourStart } from '../shape.js';
+import { canSlice, type Slices } from '../slices.js';
 import { splitTable } from '../split.js';
 import { table } from '../table.js';
 
@@ -17,7 +18,8 @@ export const defaults = {
   /** HIDDENxLAYERSxHEADSxVOCABULARYxROWSxLENGTH. */
   shapes: '256x4x4x2048x8x128,512x8x8x8192x8x128,576x12x9x32000x4x256',
   ways: 'eager,transformers,compiled',
-  repeats: '9',
+  /** Steps that count, by shape; the last holds for all that follow. */
+  repeats: '48,12,8',
 };
 
 interface PeerOutput {
@@ -48,6 +50,8 @@ interface Dense {
 }
 
 const kelpie = 'Kelpie';
+/** Steps of a turn, and the rate by which their time is estimated, in GFLOP/s: the ends of a turn spoil one step or two. */
+const [TURN, RATE] = [6, 130];
 /** Of eager PyTorch's tokens/s; and of the machine's best product, from this hidden size on. */
 const limits = { eager: 0.95, product: 0.75, productFrom: 512 };
 
@@ -58,10 +62,16 @@ export async function run(args: readonly string[]): Promise<{ settings: Settings
   if ('missing' in peer) console.error(peer.missing);
   const parts: string[] = [];
   let torch = '';
-  for (const text of (settings.own.shapes ?? '').split(',')) {
+  const repeats = counts('repeats', settings.own.repeats);
+  for (const [i, text] of (settings.own.shapes ?? '').split(',').entries()) {
     const folder = mkdtempSync(join(tmpdir(), 'kelpie-bench-'));
     try {
-      const part = await measure(settings, { shape: shapeOf(text), folder, peer });
+      const part = await measure(settings, {
+        shape: shapeOf(text),
+        folder,
+        peer,
+        repeats: repeats[i] ?? repeats.at(-1)!,
+      });
       parts.push(part.report);
       torch ||= part.torch;
     } finally {
@@ -69,7 +79,8 @@ export async function run(args: readonly string[]): Promise<{ settings: Settings
     }
   }
   const machine = `${machineText(settings.threads)}${torch === '' ? '' : `; torch ${torch}`}.`;
-  const how = `Medians of ${settings.rounds} interleaved rounds, in brackets the range; each is a process of its own and takes the median of ${settings.own.repeats} steps after three. GFLOP/s by 6 N T + 12 L T² D over forward and backward pass; the best product is one of 2048 x 2048 in the same process.`;
+  const turns = canSlice ? ', and they take turns of about six steps, the others stopped meanwhile' : '';
+  const how = `Medians of ${settings.rounds} rounds, in brackets the range; each is a process of its own and takes the median of ${repeats.join(', ')} steps after three${turns}. GFLOP/s by 6 N T + 12 L T² D over forward and backward pass; the best product is one of 2048 x 2048 in the same process.`;
   return {
     settings,
     report: [machine, how, ...('missing' in peer ? [`${peer.missing}.`] : []), ...parts].join('\n\n'),
@@ -86,11 +97,15 @@ interface Place {
   readonly shape: Dense;
   readonly folder: string;
   readonly peer: ReturnType<typeof peerPython>;
+  /** Steps that count. */
+  readonly repeats: number;
 }
 
-async function measure(settings: Settings, { shape, folder, peer }: Place): Promise<{ report: string; torch: string }> {
+async function measure(
+  settings: Settings,
+  { shape, folder, peer, repeats }: Place,
+): Promise<{ report: string; torch: string }> {
   const { own, rounds, threads } = settings;
-  const repeats = count('repeats', own.repeats);
   const { hidden, layers, heads, vocabulary, rows, length } = shape;
   const name = `${hidden} ${layers} ${heads} ${vocabulary} ${rows} ${length}`;
   console.error(`shape ${name}`);
@@ -103,19 +118,24 @@ async function measure(settings: Settings, { shape, folder, peer }: Place): Prom
       ...ways.map((way) => ({
         name: way,
         optional: true,
-        run: async () => {
+        run: async (slices?: Slices) => {
           const list = [hidden, layers, heads, vocabulary, rows, length, '--ways', way];
           const flags = ['--repeats', repeats, '--threads', threads];
           return ofPeer(
-            await runPeer<PeerOutput>((peer as { python: string }).python, 'torch_step.py', [...list, ...flags]),
+            await runPeer<PeerOutput>(
+              (peer as { python: string }).python,
+              'torch_step.py',
+              [...list, ...flags],
+              slices,
+            ),
             way,
           );
         },
       })),
       {
         name: kelpie,
-        run: async () => {
-          const output = await ours<TrainInput, TrainOutput>('train', input);
+        run: async (slices?: Slices) => {
+          const output = await ours<TrainInput, TrainOutput>('train', input, slices);
           parameters = output.parameters;
           return ofOurs(output, shape);
         },
@@ -123,6 +143,7 @@ async function measure(settings: Settings, { shape, folder, peer }: Place): Prom
     ],
     rounds,
     ({ tokensPerSecond, gflops }) => `${figure(tokensPerSecond)} tokens/s, ${figure(gflops)} GFLOP/s`,
+    { sliceMs: TURN * stepMs(shape) },
   );
   const reached = aims(results, shape);
   const take = async (what: 'split' | 'profile') => ours<TrainInput, TrainOutput>('train', { ...input, take: what });
@@ -169,9 +190,20 @@ function ofPeer({ torch, matmul_peak_gflops, ways, peak_rss_mb }: PeerOutput, wa
   };
 }
 
+/** Of forward and backward pass. */
+function flopsOf(parameters: number, { rows, length, layers, hidden }: Dense): number {
+  return 6 * parameters * rows * length + 12 * layers * rows * length * length * hidden;
+}
+
+/** About, beforehand: an MLP of four times the hidden size and a tied head. */
+function stepMs(shape: Dense): number {
+  const { hidden, layers, vocabulary } = shape;
+  return flopsOf(16 * layers * hidden * hidden + vocabulary * hidden, shape) / RATE / 1e6;
+}
+
 function ofOurs({ parameters, gradientMs, optimizerMs, bestProduct, peakRssMb }: TrainOutput, shape: Dense): Measured {
-  const { rows, length, layers, hidden } = shape;
-  const flops = 6 * parameters * rows * length + 12 * layers * rows * length * length * hidden;
+  const { rows, length } = shape;
+  const flops = flopsOf(parameters, shape);
   return {
     tokensPerSecond: ((rows * length) / (gradientMs + optimizerMs)) * 1e3,
     gflops: flops / gradientMs / 1e6,
