@@ -3,6 +3,7 @@ import { KelpieError } from './errors.js';
 import type { RawConfig } from './files/config.js';
 import type { ModelBuilder } from './model-builder.js';
 import type { LinearModule, Parameter } from './parameters.js';
+import type { Stack } from './stacks.js';
 
 /** Sizes that layouts, caches and heads need, whatever the family. */
 export interface Dimensions {
@@ -29,6 +30,8 @@ export interface Model {
   readonly dimensions: Dimensions;
   readonly parameters: readonly Parameter[];
   readonly linears: readonly LinearModule[];
+  /** Matrices that decoding steps take as one (see `ModelBuilder.linears`). */
+  readonly stacks?: readonly Stack[];
   /** The matrix of the head [vocabulary, hidden]; for tied models the embedding's name. */
   readonly headWeight: string;
   /** The matrix of a scalar head [1, hidden], of a model that has one. */

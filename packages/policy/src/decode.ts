@@ -9,6 +9,7 @@ import type { ModelBuilder } from './model-builder.js';
 import type { FloatArray } from './parameters.js';
 import type { Passes, Variant } from './passes.js';
 import { uniforms } from './random.js';
+import { stacked } from './stacks.js';
 import type { Completion, SampleOptions, SampleRequest } from './types.js';
 import { allocate } from './weights.js';
 
@@ -76,7 +77,7 @@ class Decoder {
     const { prompts, completions = 1, seed = 0, stop = [], rows = ROWS_AT_ONCE, maxNewTokens } = request;
     this.#passes = passes;
     this.#model = model;
-    this.#variant = variant;
+    this.#variant = { ...variant, weights: stacked(variant.weights, model.stacks ?? [], passes.dtype) };
     this.#request = request;
     this.#options = options;
     this.#chooser = new Chooser({ sessions: passes.sessions, model, dtype: passes.dtype }, request);

@@ -1,6 +1,7 @@
 import { Builder, type Dim, product, type Value } from '@kelpie/onnx';
 import type { Activation } from './files/activations.js';
 import type { LoraModule, Parameter } from './parameters.js';
+import { stackName } from './stacks.js';
 
 /**
  * How a graph runs over tokens.
@@ -36,6 +37,8 @@ export interface Lookup {
 }
 
 const HIDDEN_MASK = -1e30;
+/** Sizes of heads whose products in a decoding step are faster one by one than by group. */
+const APART_FROM = 32;
 
 /**
  * The words architectures are written in. Weights are graph inputs: every session over them reads one copy. A LoRA
@@ -96,11 +99,15 @@ export class ModelBuilder {
 
   /** A weight, as an input of the graph. */
   parameter(name: string): Value {
-    const parameter = this.#parameters.get(name);
-    if (parameter === undefined)
-      throw new RangeError(`the architecture uses \`${name}\`, which its list of parameters lacks`);
+    const shape = this.#shapeOf(name);
     const full = this.#prefix + name;
-    return this.g.has(full) ? this.g.value(full) : this.g.input(full, this.g.dtype, parameter.shape);
+    return this.g.has(full) ? this.g.value(full) : this.g.input(full, this.g.dtype, shape);
+  }
+
+  #shapeOf(name: string): readonly number[] {
+    const parameter = this.#parameters.get(name);
+    if (parameter !== undefined) return parameter.shape;
+    throw new RangeError(`the architecture uses \`${name}\`, which its list of parameters lacks`);
   }
 
   hasParameter(name: string): boolean {
@@ -127,14 +134,41 @@ export class ModelBuilder {
   linear(x: Value, module: string, { transposed = false }: { transposed?: boolean } = {}): Value {
     const { g } = this;
     const weight = `${module}.weight`;
-    const y = transposed ? g.matmul(x, this.parameter(weight)) : this.project(x, weight);
-    const biased = (value: Value) =>
-      this.hasParameter(`${module}.bias`) ? g.add(value, this.parameter(`${module}.bias`)) : value;
+    const y = transposed ? g.matmul(x, this.parameter(weight)) : this.#times(x, this.parameter(weight));
     const lora = this.#lora.get(module);
-    if (lora === undefined) return biased(y);
+    if (lora === undefined) return this.#biased(y, module);
     const outFeatures = y.shape.at(-1)!;
     const update = this.#lowRank(x, module, lora, x.shape.at(-1)!, outFeatures);
-    return lora.dora ? biased(this.#rescaled(g.add(y, update), module, outFeatures)) : g.add(biased(y), update);
+    return lora.dora
+      ? this.#biased(this.#rescaled(g.add(y, update), module, outFeatures), module)
+      : g.add(this.#biased(y, module), update);
+  }
+
+  #biased(y: Value, module: string): Value {
+    return this.hasParameter(`${module}.bias`) ? this.g.add(y, this.parameter(`${module}.bias`)) : y;
+  }
+
+  /** `linear` of each module over one input. A decoding step takes their weights as one, where no adapter stands between. */
+  linears(x: Value, modules: readonly string[]): Value[] {
+    const { g } = this;
+    if (!this.#stackable(modules)) return modules.map((module) => this.linear(x, module));
+    const y = this.#times(x, this.#stack(modules));
+    return g.split(y, this.#outFeatures(modules), y.shape.length - 1).map((part, i) => this.#biased(part, modules[i]!));
+  }
+
+  #stackable(modules: readonly string[]): boolean {
+    return this.mode.kind === 'step' && !modules.some((module) => this.#lora.has(module));
+  }
+
+  #outFeatures(modules: readonly string[]): number[] {
+    return modules.map((module) => this.#shapeOf(`${module}.weight`)[0]!);
+  }
+
+  /** Weights [sum of outs, in] of modules, as one input. */
+  #stack(modules: readonly string[]): Value {
+    const names = modules.map((module) => `${module}.weight`);
+    const outs = this.#outFeatures(modules).reduce((a, b) => a + b, 0);
+    return this.g.input(this.#prefix + stackName(names), this.g.dtype, [outs, this.#shapeOf(names[0]!)[1]!]);
   }
 
   /** DoRA: each output times magnitude / norm of its row of W + scaling B A; the norms come in, without a gradient. */
@@ -144,11 +178,19 @@ export class ModelBuilder {
     return g.mul(y, g.div(magnitude, g.input(loraNorm(module), g.dtype, [outFeatures])));
   }
 
-  /** x Wᵀ for W [out, in]. */
+  /** x Wᵀ for the head's W [out, in]. */
   project(x: Value, weight: string): Value {
+    return this.#times(x, this.parameter(weight));
+  }
+
+  get #wide(): boolean {
+    return this.mode.kind === 'step' && this.mode.wide;
+  }
+
+  /** x Wᵀ, in the order that suits the number of rows (see `Mode`). */
+  #times(x: Value, w: Value): Value {
     const { g } = this;
-    const w = this.parameter(weight);
-    if (this.mode.kind === 'sequence' || !this.mode.wide) return g.matmul(x, w, { transB: true });
+    if (!this.#wide) return g.matmul(x, w, { transB: true });
     const y = g.transpose(g.matmul(w, g.flatten2d(x), { transB: true }), [1, 0]);
     return g.reshape(y, [...x.shape.slice(0, -1), w.shape[0]!]);
   }
@@ -160,15 +202,16 @@ export class ModelBuilder {
   gatedMlp(x: Value, modules: { gate: string; up: string; down: string }, activation: Activation): Value {
     const { g } = this;
     const { gate, up, down } = modules;
-    const plain = Object.values(modules).every((name) => !this.hasParameter(`${name}.bias`) && !this.#lora.has(name));
-    if (this.mode.kind === 'sequence' || !this.mode.wide || !plain) {
-      const gated = g.mul(this.activation(this.linear(x, gate), activation), this.linear(x, up));
-      return this.linear(gated, down);
+    const [gateAndUp, all] = [[gate, up], Object.values(modules)];
+    const plain = this.#stackable(all) && !all.some((name) => this.hasParameter(`${name}.bias`));
+    if (!this.#wide || !plain) {
+      const [gated, straight] = this.linears(x, gateAndUp);
+      return this.linear(g.mul(this.activation(gated!, activation), straight!), down);
     }
-    const flat = g.flatten2d(x);
-    const times = (name: string) => g.matmul(this.parameter(`${name}.weight`), flat, { transB: true });
-    const gated = g.mul(this.activation(times(gate), activation), times(up));
-    return g.reshape(g.transpose(g.matmul(this.parameter(`${down}.weight`), gated), [1, 0]), x.shape);
+    const both = g.matmul(this.#stack(gateAndUp), g.flatten2d(x), { transB: true });
+    const [gated, straight] = g.split(both, this.#outFeatures(gateAndUp), 0);
+    const inner = g.mul(this.activation(gated!, activation), straight!);
+    return g.reshape(g.transpose(g.matmul(this.parameter(`${down}.weight`), inner), [1, 0]), x.shape);
   }
 
   #lowRank(x: Value, module: string, { rank, scaling }: LoraModule, inFeatures: Dim, outFeatures: Dim): Value {
@@ -246,10 +289,7 @@ export class ModelBuilder {
     const layer = this.cache.length;
     this.cache.push({ keys: `keys/${layer}`, values: `values/${layer}`, kvHeads, headDim });
     if (this.mode.kind === 'step') {
-      // With one token a row, heads are apart as they stand.
-      const apart = (x: Value, group: number) => g.reshape(x, [rows, kvHeads, group, headDim]);
-      const [q, k, v] = [apart(options.q, group), apart(options.k, 1), apart(options.v, 1)];
-      return g.reshape(this.#attendCache(q, k, v, layer, options), [rows, tokens, heads * headDim]);
+      return g.reshape(this.#attendCache(options, layer), [rows, tokens, heads * headDim]);
     }
     const q = g.reshape(g.transpose(g.reshape(options.q, [rows, tokens, kvHeads, group, headDim]), [0, 2, 3, 1, 4]), [
       rows,
@@ -298,32 +338,43 @@ export class ModelBuilder {
     return this.#bias;
   }
 
-  /** Two parts, cache and new token, under one softmax: the cache is read where it lies and never copied. */
-  #attendCache(q: Value, k: Value, v: Value, layer: number, { kvHeads, headDim, scale }: AttentionOptions): Value {
+  /**
+   * Two parts, cache and new token, under one softmax: the cache is read where it lies and never copied. Heads that are
+   * not small have products of their own, of one row and not scaled, for which ONNX Runtime has kernels that repack
+   * nothing.
+   */
+  #attendCache({ heads, kvHeads, headDim, scale, ...options }: AttentionOptions, layer: number): Value {
     const { g, rows } = this;
-    const keys = g.input(`keys/${layer}`, g.dtype, [rows, kvHeads, 'cache', headDim]);
-    const values = g.input(`values/${layer}`, g.dtype, [rows, kvHeads, 'cache', headDim]);
-    g.output(`new/keys/${layer}`, k);
-    g.output(`new/values/${layer}`, v);
-    const past = g.add(g.matmul(q, keys, { transB: true, alpha: scale }), this.#cacheBias());
-    const now = g.matmul(q, k, { transB: true, alpha: scale });
-    const probabilities = g.softmax(g.concat([past, now], 3));
-    const overPast = g.slice(probabilities, [0], [-1], [3]);
-    const overNow = g.slice(probabilities, [-1], [Number.MAX_SAFE_INTEGER], [3]);
+    const cached = (name: string) => g.input(`${name}/${layer}`, g.dtype, [rows, kvHeads, 1, 'cache', headDim]);
+    const added = (x: Value, name: string) =>
+      g.output(`new/${name}/${layer}`, g.reshape(x, [rows, kvHeads, 1, 1, headDim]));
+    const group = heads / kvHeads;
+    const q = g.reshape(
+      g.scale(options.q, scale),
+      headDim < APART_FROM ? [rows, kvHeads, 1, group, headDim] : [rows, kvHeads, group, 1, headDim],
+    );
+    const [keys, values] = [cached('keys'), cached('values')];
+    const [k, v] = [added(options.k, 'keys'), added(options.v, 'values')];
+    const past = g.add(g.matmul(q, keys, { transB: true }), this.#cacheBias());
+    // Of one token products are sums of a few numbers: a kernel call a head costs more.
+    const now = g.sum(g.mul(q, k), [4]);
+    const probabilities = g.softmax(g.concat([past, now], 4));
+    const overPast = g.slice(probabilities, [0], [-1], [4]);
+    const overNow = g.slice(probabilities, [-1], [Number.MAX_SAFE_INTEGER], [4]);
     return g.add(
       g.emit('MatMul', [{ ...overPast, shape: past.shape }, values])[0]!,
-      g.emit('MatMul', [{ ...overNow, shape: now.shape }, v])[0]!,
+      g.mul({ ...overNow, shape: now.shape }, v),
     );
   }
 
-  /** 0 where the cache holds a token of the row, a large negative number behind it: [rows, 1, 1, cache]. */
+  /** 0 where the cache holds a token of the row, a large negative number behind it: [rows, 1, 1, 1, cache]. */
   #cacheBias(): Value {
     const { g, rows } = this;
     if (this.#bias !== undefined) return this.#bias;
     const slot = this.#integers('slots', 'int32', ['cache']);
     const lengths = this.#integers('lengths', 'int32', [rows]);
     const held = g.less(g.unsqueeze(slot, [0]), g.unsqueeze(lengths, [1]));
-    this.#bias = g.unsqueeze(g.where(held, g.scalar(0), g.scalar(HIDDEN_MASK)), [1, 2]);
+    this.#bias = g.unsqueeze(g.where(held, g.scalar(0), g.scalar(HIDDEN_MASK)), [1, 2, 3]);
     return this.#bias;
   }
 

@@ -18,6 +18,7 @@ import { Passes } from './passes.js';
 import { requireSameTokens } from './same-tokens.js';
 import { classifierConfig, isClassifier, labelsOf, SCALAR_HEAD, withScalarHead } from './scalar-head.js';
 import { soupParts, soupWeights } from './soup.js';
+import { moveTogether } from './stacks.js';
 import type { OpenOptions, SaveOptions } from './types.js';
 import { type Arithmetic, initialWeights, loadWeights } from './weights.js';
 
@@ -75,6 +76,7 @@ export async function openModel(options: OpenOptions, dtype: Arithmetic): Promis
     options.model === undefined
       ? { weights: initialWeights(model, dtype, options.init!.seed), fileNames: undefined }
       : await loadWeights(options.model, model, dtype, options.scalarHeadSeed);
+  moveTogether(weights, model.stacks ?? [], dtype);
   if (options.scalarHeadFile !== undefined) await readScalarHead(options.scalarHeadFile, weights);
   const fresh = options.scalarHeadFile === undefined && fileNames?.has(SCALAR_HEAD) === false;
   const warnings = [

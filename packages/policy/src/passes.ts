@@ -307,8 +307,8 @@ export class Passes {
       ...(choice?.feeds ?? []),
     ]);
     step.cache.forEach(({ keys, values }, i) => {
-      feeds.set(`keys/${i}`, floatTensor(keys, [rows, kvHeads, step.capacity, headDim]));
-      feeds.set(`values/${i}`, floatTensor(values, [rows, kvHeads, step.capacity, headDim]));
+      feeds.set(`keys/${i}`, floatTensor(keys, [rows, kvHeads, 1, step.capacity, headDim]));
+      feeds.set(`values/${i}`, floatTensor(values, [rows, kvHeads, 1, step.capacity, headDim]));
     });
     const outputs = await session.run(feedsOf(session, weights, feeds));
     return { hidden: floats(outputs.hidden!), present: this.#present(outputs, 'new'), outputs };

@@ -32,6 +32,9 @@ function llamaModel(config: LlamaConfig, std: number): Model {
     },
     parameters: parametersOf(config, std, embedding, linears, biased),
     linears,
+    stacks: Array.from({ length: layers }, (_, i) => `model.layers.${i}`).flatMap((layer) =>
+      [attentionInputs(layer), mlpInputs(layer)].map((modules) => modules.map((module) => `${module}.weight`)),
+    ),
     headWeight,
     rotary: {
       dim: headDim,
@@ -44,14 +47,14 @@ function llamaModel(config: LlamaConfig, std: number): Model {
         const layer = `model.layers.${i}`;
         x = m.g.scope(layer, () => {
           const normed = m.rmsNorm(x, `${layer}.input_layernorm`, config.rmsNormEps);
-          const q = m.rotate(m.linear(normed, `${layer}.self_attn.q_proj`), { heads, headDim });
-          const k = m.rotate(m.linear(normed, `${layer}.self_attn.k_proj`), { heads: kvHeads, headDim });
-          const v = m.linear(normed, `${layer}.self_attn.v_proj`);
-          const mixed = m.attention({ q, k, v, heads, kvHeads, headDim, scale: headDim ** -0.5 });
+          const [queries, keys, v] = m.linears(normed, attentionInputs(layer));
+          const q = m.rotate(queries!, { heads, headDim });
+          const k = m.rotate(keys!, { heads: kvHeads, headDim });
+          const mixed = m.attention({ q, k, v: v!, heads, kvHeads, headDim, scale: headDim ** -0.5 });
           const middle = m.g.add(x, m.linear(mixed, `${layer}.self_attn.o_proj`));
           const inner = m.rmsNorm(middle, `${layer}.post_attention_layernorm`, config.rmsNormEps);
-          const mlp = { gate: `${layer}.mlp.gate_proj`, up: `${layer}.mlp.up_proj`, down: `${layer}.mlp.down_proj` };
-          return m.g.add(middle, m.gatedMlp(inner, mlp, config.activation));
+          const [gate, up] = mlpInputs(layer);
+          return m.g.add(middle, m.gatedMlp(inner, { gate, up, down: `${layer}.mlp.down_proj` }, config.activation));
         });
       }
       return m.rmsNorm(x, 'model.norm', config.rmsNormEps);
@@ -59,6 +62,9 @@ function llamaModel(config: LlamaConfig, std: number): Model {
     head: (m, hidden) => m.project(hidden, headWeight),
   };
 }
+
+const attentionInputs = (layer: string) => ['q', 'k', 'v'].map((which) => `${layer}.self_attn.${which}_proj`);
+const mlpInputs = (layer: string) => [`${layer}.mlp.gate_proj`, `${layer}.mlp.up_proj`] as const;
 
 function linearsOf(config: LlamaConfig): { linears: LinearModule[]; biased: ReadonlySet<string> } {
   const {

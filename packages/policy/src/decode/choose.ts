@@ -1,4 +1,4 @@
-import type { Builder, Value } from '@kelpie/onnx';
+import { type Builder, product, type Value } from '@kelpie/onnx';
 import type { Model } from '../architecture.js';
 import { ModelBuilder } from '../model-builder.js';
 import type { FloatArray } from '../parameters.js';
@@ -93,7 +93,7 @@ export class Chooser {
       ? largest(g, logits)
       : drawn(g, logits, columns, this.#flags);
     // ONNX Runtime's exponential takes NaN for a very small number. A sum less itself is 0, or NaN if a term is not finite.
-    const sum = turn(g, g.sum(columns, [0]));
+    const sum = turn(g, columnSums(g, columns));
     g.output('id', id);
     if (drawnLogprob !== undefined) g.output('drawnLogprob', drawnLogprob);
     g.output('logprob', g.add(g.cast(logprob, 'float64'), g.cast(g.sub(sum, sum), 'float64')));
@@ -176,8 +176,8 @@ function largest(g: Builder, logits: Value): Chosen {
 function drawn(g: Builder, logits: Value, columns: Value, { tempered, topK, topP, minP }: Flags): Chosen {
   const heat = tempered ? g.input('inverseTemperature', g.dtype, []) : undefined;
   const weigh = (below: Value) => g.exp(heat === undefined ? below : g.mul(below, heat));
-  const top = g.max(columns, [0]);
-  const below = g.sub(columns, top);
+  const top = largestOf(g, columns);
+  const below = less(g, columns, top);
   const all = weigh(below);
   let weights = all;
   if (topK || topP) {
@@ -249,8 +249,31 @@ function inBlocks(g: Builder, columns: Value): Blocks {
   const { blocks, width } = blocksOf(vocabulary);
   const padding = blocks * width - vocabulary;
   const weights = padding === 0 ? columns : g.emit('Pad', [columns, g.ints([0, 0, padding, 0])])[0]!;
-  const grid = g.reshape(weights, [blocks, width, 'rows']);
-  return { weights, width, masses: g.cast(turn(g, g.sum(grid, [1], false)), 'float64') };
+  const sums = columnSums(g, g.reshape(weights, [blocks, width, 'rows']));
+  return { weights, width, masses: g.cast(turn(g, g.reshape(sums, [blocks, 'rows'])), 'float64') };
+}
+
+/** Sums [..., 1, rows] of columns [..., n, rows]: a product with ones takes both threads and a pass at the memory's speed. */
+function columnSums(g: Builder, columns: Value): Value {
+  const n = columns.shape.at(-2) as number;
+  return g.matmul(g.constant(g.dtype, [1, n], new Array<number>(n).fill(1)), columns);
+}
+
+/** The largest number [1, rows] of each of the columns [vocabulary, rows]: block by block takes both threads. */
+function largestOf(g: Builder, columns: Value): Value {
+  const { blocks, width } = blocksOf(columns.shape[0] as number);
+  if (blocks * width !== columns.shape[0]) return g.max(columns, [0]);
+  return g.max(g.max(g.reshape(columns, [blocks, width, 'rows']), [1], false), [0]);
+}
+
+/** Columns [vocabulary, rows] less a number each: several tokens' side by side, as ONNX Runtime broadcasts line by line. */
+function less(g: Builder, columns: Value, top: Value): Value {
+  const vocabulary = columns.shape[0] as number;
+  const { blocks, width } = blocksOf(vocabulary);
+  if (blocks * width !== vocabulary) return g.sub(columns, top);
+  const lines = g.reshape(columns, [blocks, product([width, 'rows'])]);
+  const tops = g.emit('Tile', [top, g.ints([1, width])])[0]!;
+  return g.reshape(g.sub(lines, { ...tops, shape: [1, product([width, 'rows'])] }), columns.shape);
 }
 
 /**

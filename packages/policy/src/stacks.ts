@@ -1,0 +1,63 @@
+import type { FloatArray, Weights } from './parameters.js';
+import { type Arithmetic, allocate, sizeOf } from './weights.js';
+
+/** Names of matrices [out, in] that take the same input: one below the other they are one matrix and one product. */
+export type Stack = readonly string[];
+
+/** The stack's name among weights and inputs of graphs. */
+export const stackName = (names: Stack): string => names.join(' | ');
+
+/** Moves the weights of each stack next to each other in memory, where `stacked` need not copy them. */
+export function moveTogether(weights: Weights, stacks: readonly Stack[], dtype: Arithmetic): void {
+  for (const names of stacks) {
+    const all = allocate(
+      dtype,
+      names.reduce((sum, name) => sum + sizeOf(weights.get(name)!.shape), 0),
+    );
+    let at = 0;
+    for (const name of names) {
+      const weight = weights.get(name)!;
+      const place = all.subarray(at, at + weight.data.length);
+      place.set(weight.data);
+      weight.data = place;
+      at += place.length;
+    }
+  }
+}
+
+/** The weights and with them each stack as one matrix: a view where its parts lie next to each other, else a copy. */
+export function stacked(weights: Weights, stacks: readonly Stack[], dtype: Arithmetic): Weights {
+  const all: Weights = new Map(weights);
+  for (const names of stacks) {
+    const parts = names.map((name) => weights.get(name)!);
+    const [{ shape, data }] = parts as [(typeof parts)[number]];
+    const size = parts.reduce((sum, part) => sum + part.data.length, 0);
+    let end = data.byteOffset;
+    const together = parts.every((part) => {
+      const next = part.data.buffer === data.buffer && part.data.byteOffset === end;
+      end += part.data.byteLength;
+      return next;
+    });
+    const rows = parts.reduce((sum, part) => sum + part.shape[0]!, 0);
+    all.set(stackName(names), {
+      shape: [rows, ...shape.slice(1)],
+      data: together ? viewOf(data, size) : copyOf(parts, allocate(dtype, size)),
+    });
+  }
+  return all;
+}
+
+function viewOf(data: FloatArray, size: number): FloatArray {
+  return data instanceof Float64Array
+    ? new Float64Array(data.buffer, data.byteOffset, size)
+    : new Float32Array(data.buffer, data.byteOffset, size);
+}
+
+function copyOf(parts: readonly { readonly data: FloatArray }[], into: FloatArray): FloatArray {
+  let at = 0;
+  for (const { data } of parts) {
+    into.set(data, at);
+    at += data.length;
+  }
+  return into;
+}
