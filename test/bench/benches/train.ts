@@ -62,16 +62,13 @@ export async function run(args: readonly string[]): Promise<{ settings: Settings
   if ('missing' in peer) console.error(peer.missing);
   const parts: string[] = [];
   let torch = '';
-  const repeats = counts('repeats', settings.own.repeats);
-  for (const [i, text] of (settings.own.shapes ?? '').split(',').entries()) {
+  const shapes = (settings.own.shapes ?? '').split(',').map(shapeOf);
+  const asked = counts('repeats', settings.own.repeats);
+  const repeats = shapes.map((_, i) => asked[i] ?? asked.at(-1)!);
+  for (const [i, shape] of shapes.entries()) {
     const folder = mkdtempSync(join(tmpdir(), 'kelpie-bench-'));
     try {
-      const part = await measure(settings, {
-        shape: shapeOf(text),
-        folder,
-        peer,
-        repeats: repeats[i] ?? repeats.at(-1)!,
-      });
+      const part = await measure(settings, { shape, folder, peer, repeats: repeats[i]! });
       parts.push(part.report);
       torch ||= part.torch;
     } finally {
