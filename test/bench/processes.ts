@@ -10,6 +10,8 @@ export interface Surroundings {
   readonly slices?: Slices;
 }
 
+const ends = ['SIGTERM', 'SIGINT', 'SIGHUP'] as const;
+
 /** Runs a program to its end; what it gives is the last line it prints that is JSON. */
 export async function runForJson<T>(
   command: string,
@@ -28,14 +30,18 @@ export async function runForJson<T>(
   // Whoever stops the bench stops those it waits for, which would slow down whatever is measured next.
   const stop = () => (detached ? signalGroup(child, 'SIGKILL') : child.kill());
   const stopAll = () => process.exit(1);
-  process.once('exit', stop).on('SIGTERM', stopAll).on('SIGINT', stopAll);
+  process.once('exit', stop);
+  for (const signal of ends) process.on(signal, stopAll);
   const [out, err]: [Buffer[], Buffer[]] = [[], []];
   child.stdout.on('data', (chunk: Buffer) => out.push(chunk));
   child.stderr.on('data', (chunk: Buffer) => err.push(chunk));
   const code = await new Promise<number | null>((resolve, reject) => {
     child.on('error', reject);
     child.on('close', resolve);
-  }).finally(() => process.off('exit', stop).off('SIGTERM', stopAll).off('SIGINT', stopAll));
+  }).finally(() => {
+    process.off('exit', stop);
+    for (const signal of ends) process.off(signal, stopAll);
+  });
   const said = Buffer.concat(out).toString();
   const line = said.split('\n').findLast((line) => line.startsWith('{'));
   if (code !== 0 || line === undefined) {

@@ -4,7 +4,7 @@ import { runForJson } from './processes.js';
 import { interleaved } from './rounds.js';
 import { canSlice, Slices } from './slices.js';
 
-const ticks = 20;
+const ticks = 40;
 /** Notes the time every few milliseconds; a stop leaves a gap. */
 const program = `const at = []; const tick = () => { at.push(Date.now()); if (at.length < ${ticks}) setTimeout(tick, 10); else console.log(JSON.stringify({ at })); }; tick();`;
 
@@ -16,7 +16,7 @@ test.runIf(canSlice)('programs in slices run one at a time, in turns', async () 
     })),
     1,
     () => 'done',
-    { sliceMs: 60 },
+    { sliceMs: 100 },
   );
   const noted = [...results].flatMap(([name, [result]]) => result!.at.map((at) => ({ name, at })));
   const order = noted.sort((one, other) => one.at - other.at).map(({ name }) => name);
@@ -25,6 +25,17 @@ test.runIf(canSlice)('programs in slices run one at a time, in turns', async () 
   expect(changes).toBeGreaterThan(2);
   // Side by side every other tick would be the other's.
   expect(changes).toBeLessThan(ticks);
+});
+
+test.runIf(canSlice)('whoever cannot be started is left out, and the others go on', async () => {
+  const contestant = (name: string, command: string, optional: boolean) => ({
+    name,
+    optional,
+    run: (slices?: Slices) => runForJson<{ at: number[] }>(command, ['-e', program], slices && { slices }),
+  });
+  const list = [contestant('absent', '/no/such/program', true), contestant('here', process.execPath, false)];
+  const results = await interleaved(list, 1, () => 'done', { sliceMs: 60_000 });
+  expect([...results.keys()]).toEqual(['here']);
 });
 
 test.runIf(canSlice)('whoever ends within a slice leaves it to the next', async () => {

@@ -5,8 +5,8 @@ export const canSlice = process.platform !== 'win32';
 
 /**
  * Programs that take turns of `ms` milliseconds: while one runs, all others are stopped. What slows the machine down for
- * a few seconds slows all of them down. Each must lead a process group, and measure what a stop now and then leaves as it
- * is: medians of steps many of which fit into a turn.
+ * a few seconds slows all of them down. Each must lead a process group. A step that is cut, and the next, take longer:
+ * what is measured has to be a median of steps many of which fit into a turn.
  */
 export class Slices {
   readonly #ms: number;
@@ -18,11 +18,14 @@ export class Slices {
     this.#ms = ms;
   }
 
-  /** Stops a program until its turn comes; after its end the next goes on. */
+  /** Stops a program until its turn comes; after its end the next goes on. One that could not be started has no turn. */
   join(child: ChildProcess): void {
+    if (child.pid === undefined) return;
     signalGroup(child, 'SIGSTOP');
     this.#waiting.push(child);
     child.once('exit', () => {
+      // What it has started would run on beside the next one.
+      signalGroup(child, 'SIGKILL');
       if (this.#running === child) {
         this.#running = undefined;
         this.#next();
@@ -50,6 +53,7 @@ export function signalGroup({ pid }: ChildProcess, signal: NodeJS.Signals): void
   try {
     process.kill(-pid, signal);
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
+    // A group of which nothing but zombies is left refuses in its own way on some systems.
+    if (!['ESRCH', 'EPERM'].includes((error as NodeJS.ErrnoException).code ?? '')) throw error;
   }
 }

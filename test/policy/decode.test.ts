@@ -137,6 +137,55 @@ for (const model of tinyModels) {
   }
 }
 
+// --- weights that change -------------------------------------------------------------------------------------------
+
+/** Its q, k and v, and gate and up, are taken together. */
+const stackedModel = tinyModels.find(({ name }) => name === 'llama default')!;
+
+/** Draws of few rows and of many have the scorer's log-probabilities. */
+async function agree(engine: Engine, dtype: 'float32' | 'float64', of: 'policy' | 'reference' = 'policy') {
+  for (const rows of [2, 8]) {
+    const sampled = await engine.sample({ prompts, completions: 2, maxNewTokens: NEW, seed: SEED, rows, of });
+    for (const { prompt, ids, logprobs } of sampled) {
+      const start = prompts[prompt]!.length;
+      const trees = [row([...prompts[prompt]!, ...ids], start)];
+      const { logprobs: scored } = await engine.score({ trees, scores: ['logprobs'], of });
+      expect(distance(logprobs, scored!)).toBeLessThan(tolerances[dtype]);
+    }
+  }
+}
+
+test.each(['float64', 'float32'] as const)(
+  '%s: draws are of the newest weights, after an update and a move',
+  async (dtype) => {
+    const engine = await Engine.open({
+      init: { config: writeConfig(tinyModels[0]!), seed: SEED },
+      dtype,
+      threads: 1,
+      keepReference: 'moving',
+    });
+    await engine.optimizer({ maxGradNorm: 0, eps: 1e-3 });
+    for (let i = 0; i < 2; i++) {
+      await agree(engine, dtype);
+      await agree(engine, dtype, 'reference');
+      const { scores, pullback } = await engine.vjp({ trees: [row(prompts[0]!)], scores: ['logprobs'] });
+      await pullback({ logprobs: scores.logprobs!.map(() => -1) });
+      await engine.step(0.1);
+      await engine.updateReference(0.5);
+    }
+    await agree(engine, dtype);
+    await agree(engine, dtype, 'reference');
+    await engine.dispose();
+  },
+);
+
+test.each(['q_proj', 'gate_proj', 'up_proj', 'down_proj'])('an adapter on %s alone', async (targetModules) => {
+  const engine = await openTiny(stackedModel, { lora: { rank: 2, alpha: 4, targetModules: [targetModules] } });
+  await agree(engine, 'float64');
+  await agree(engine, 'float64', 'reference');
+  await engine.dispose();
+});
+
 // --- truncation --------------------------------------------------------------------------------------------------
 
 /** Probabilities after transformers' processors, in their order, each written as its definition. */

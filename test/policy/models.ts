@@ -92,6 +92,7 @@ const variants: Readonly<Record<string, readonly TinyModel[]>> = {
       name: 'llama biases, one key-value head',
       config: { ...llama, attention_bias: true, mlp_bias: true, num_key_value_heads: 1, hidden_act: 'gelu_new' },
     },
+    { name: 'llama heads of 32', config: { ...llama, head_dim: 32 } },
     { name: 'llama wide heads, no groups', config: { ...llama, head_dim: 6, num_key_value_heads: 4 } },
   ],
   gpt2: [
@@ -100,6 +101,7 @@ const variants: Readonly<Record<string, readonly TinyModel[]>> = {
       name: 'gpt2 untied, scaled by layer',
       config: { ...gpt2, tie_word_embeddings: false, scale_attn_by_inverse_layer_idx: true, n_inner: 24 },
     },
+    { name: 'gpt2 heads of 32', config: { ...gpt2, n_embd: 64, n_head: 2, initializer_range: 0.15 } },
     { name: 'gpt2 exact GELU', config: { ...gpt2, activation_function: 'gelu' }, float32Only: true },
     { name: 'gpt2 unscaled attention', config: { ...gpt2, scale_attn_weights: false, activation_function: 'silu' } },
   ],

@@ -30,7 +30,7 @@ export interface Model {
   readonly dimensions: Dimensions;
   readonly parameters: readonly Parameter[];
   readonly linears: readonly LinearModule[];
-  /** Matrices that decoding steps take as one (see `ModelBuilder.linears`). */
+  /** Matrices that decoding steps take as one: those of every `ModelBuilder.linears`, and gate and up of every `gatedMlp`. */
   readonly stacks?: readonly Stack[];
   /** The matrix of the head [vocabulary, hidden]; for tied models the embedding's name. */
   readonly headWeight: string;

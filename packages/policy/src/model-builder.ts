@@ -202,7 +202,8 @@ export class ModelBuilder {
   gatedMlp(x: Value, modules: { gate: string; up: string; down: string }, activation: Activation): Value {
     const { g } = this;
     const { gate, up, down } = modules;
-    const [gateAndUp, all] = [[gate, up], Object.values(modules)];
+    const gateAndUp = [gate, up];
+    const all = [...gateAndUp, down];
     const plain = this.#stackable(all) && !all.some((name) => this.hasParameter(`${name}.bias`));
     if (!this.#wide || !plain) {
       const [gated, straight] = this.linears(x, gateAndUp);

@@ -76,7 +76,6 @@ export async function openModel(options: OpenOptions, dtype: Arithmetic): Promis
     options.model === undefined
       ? { weights: initialWeights(model, dtype, options.init!.seed), fileNames: undefined }
       : await loadWeights(options.model, model, dtype, options.scalarHeadSeed);
-  moveTogether(weights, model.stacks ?? [], dtype);
   if (options.scalarHeadFile !== undefined) await readScalarHead(options.scalarHeadFile, weights);
   const fresh = options.scalarHeadFile === undefined && fileNames?.has(SCALAR_HEAD) === false;
   const warnings = [
@@ -96,6 +95,9 @@ export async function openModel(options: OpenOptions, dtype: Arithmetic): Promis
     ...(options.model === undefined ? {} : { folder: options.model }),
     ...(options.reference === undefined ? {} : { reference: await openReference(options, model, dtype) }),
   };
+  for (const frozen of [base.reference, ...((options.adapter ?? options.lora) ? [weights] : [])]) {
+    if (frozen !== undefined) moveTogether(frozen, model.stacks ?? [], dtype);
+  }
   if (options.adapter !== undefined) {
     const adapter = await openAdapter(options.adapter, model, dtype);
     const head = join(options.adapter, HEAD_FILE);

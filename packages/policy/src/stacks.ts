@@ -1,5 +1,5 @@
 import type { FloatArray, Weights } from './parameters.js';
-import { type Arithmetic, allocate, sizeOf } from './weights.js';
+import { type Arithmetic, allocate } from './weights.js';
 
 /** Names of matrices [out, in] that take the same input: one below the other they are one matrix and one product. */
 export type Stack = readonly string[];
@@ -7,20 +7,19 @@ export type Stack = readonly string[];
 /** The stack's name among weights and inputs of graphs. */
 export const stackName = (names: Stack): string => names.join(' | ');
 
-/** Moves the weights of each stack next to each other in memory, where `stacked` need not copy them. */
+/**
+ * Moves the weights of each stack next to each other in memory, where `stacked` need not copy them. Those that are trained
+ * lie so already: in the order of the parameters, without gaps where sizes are multiples of 16 (see `wasmBlock`).
+ */
 export function moveTogether(weights: Weights, stacks: readonly Stack[], dtype: Arithmetic): void {
   for (const names of stacks) {
-    const all = allocate(
-      dtype,
-      names.reduce((sum, name) => sum + sizeOf(weights.get(name)!.shape), 0),
-    );
+    const parts = names.map((name) => weights.get(name)!);
+    const all = joined(parts, dtype);
     let at = 0;
-    for (const name of names) {
-      const weight = weights.get(name)!;
-      const place = all.subarray(at, at + weight.data.length);
-      place.set(weight.data);
-      weight.data = place;
-      at += place.length;
+    for (const part of parts) {
+      const { length } = part.data;
+      part.data = all.subarray(at, at + length);
+      at += length;
     }
   }
 }
@@ -31,7 +30,6 @@ export function stacked(weights: Weights, stacks: readonly Stack[], dtype: Arith
   for (const names of stacks) {
     const parts = names.map((name) => weights.get(name)!);
     const [{ shape, data }] = parts as [(typeof parts)[number]];
-    const size = parts.reduce((sum, part) => sum + part.data.length, 0);
     let end = data.byteOffset;
     const together = parts.every((part) => {
       const next = part.data.buffer === data.buffer && part.data.byteOffset === end;
@@ -41,7 +39,7 @@ export function stacked(weights: Weights, stacks: readonly Stack[], dtype: Arith
     const rows = parts.reduce((sum, part) => sum + part.shape[0]!, 0);
     all.set(stackName(names), {
       shape: [rows, ...shape.slice(1)],
-      data: together ? viewOf(data, size) : copyOf(parts, allocate(dtype, size)),
+      data: together ? viewOf(data, sizeOfAll(parts)) : joined(parts, dtype),
     });
   }
   return all;
@@ -53,11 +51,16 @@ function viewOf(data: FloatArray, size: number): FloatArray {
     : new Float32Array(data.buffer, data.byteOffset, size);
 }
 
-function copyOf(parts: readonly { readonly data: FloatArray }[], into: FloatArray): FloatArray {
+type Parts = readonly { readonly data: FloatArray }[];
+
+const sizeOfAll = (parts: Parts): number => parts.reduce((sum, { data }) => sum + data.length, 0);
+
+function joined(parts: Parts, dtype: Arithmetic): FloatArray {
+  const all = allocate(dtype, sizeOfAll(parts));
   let at = 0;
   for (const { data } of parts) {
-    into.set(data, at);
+    all.set(data, at);
     at += data.length;
   }
-  return into;
+  return all;
 }

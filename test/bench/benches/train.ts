@@ -6,6 +6,7 @@ import { machineText } from '../machine.js';
 import type { TrainInput, TrainOutput } from '../ours/train.js';
 import { peerPython, runPeer } from '../peers.js';
 import { ours } from '../processes.js';
+import { bestProduct } from '../product.js';
 import { productShare, profileTable } from '../profile.js';
 import { interleaved } from '../rounds.js';
 import { count, counts, readSettings, type Settings } from '../settings.js';
@@ -19,7 +20,7 @@ export const defaults = {
   shapes: '256x4x4x2048x8x128,512x8x8x8192x8x128,576x12x9x32000x4x256',
   ways: 'eager,transformers,compiled',
   /** Steps that count, by shape; the last holds for all that follow. */
-  repeats: '48,12,8',
+  repeats: '60,12,8',
 };
 
 interface PeerOutput {
@@ -50,8 +51,10 @@ interface Dense {
 }
 
 const kelpie = 'Kelpie';
-/** Steps of a turn, and the rate by which their time is estimated, in GFLOP/s: the ends of a turn spoil one step or two. */
-const [TURN, RATE] = [6, 130];
+/** Steps of a turn, about: its ends spoil one or two. */
+const STEPS_A_TURN = 12;
+/** Of the best product's rate, which steps reach about. */
+const SHARE = 0.75;
 /** Of eager PyTorch's tokens/s; and of the machine's best product, from this hidden size on. */
 const limits = { eager: 0.95, product: 0.75, productFrom: 512 };
 
@@ -65,10 +68,11 @@ export async function run(args: readonly string[]): Promise<{ settings: Settings
   const shapes = (settings.own.shapes ?? '').split(',').map(shapeOf);
   const asked = counts('repeats', settings.own.repeats);
   const repeats = shapes.map((_, i) => asked[i] ?? asked.at(-1)!);
+  const rate = await bestProduct(settings.threads);
   for (const [i, shape] of shapes.entries()) {
     const folder = mkdtempSync(join(tmpdir(), 'kelpie-bench-'));
     try {
-      const part = await measure(settings, { shape, folder, peer, repeats: repeats[i]! });
+      const part = await measure(settings, { shape, folder, peer, rate, repeats: repeats[i]! });
       parts.push(part.report);
       torch ||= part.torch;
     } finally {
@@ -76,7 +80,9 @@ export async function run(args: readonly string[]): Promise<{ settings: Settings
     }
   }
   const machine = `${machineText(settings.threads)}${torch === '' ? '' : `; torch ${torch}`}.`;
-  const turns = canSlice ? ', and they take turns of about six steps, the others stopped meanwhile' : '';
+  const turns = canSlice
+    ? `, and they take turns of about ${STEPS_A_TURN} steps, the others stopped meanwhile; all of a shape are in memory together`
+    : '';
   const how = `Medians of ${settings.rounds} rounds, in brackets the range; each is a process of its own and takes the median of ${repeats.join(', ')} steps after three${turns}. GFLOP/s by 6 N T + 12 L T² D over forward and backward pass; the best product is one of 2048 x 2048 in the same process.`;
   return {
     settings,
@@ -94,13 +100,15 @@ interface Place {
   readonly shape: Dense;
   readonly folder: string;
   readonly peer: ReturnType<typeof peerPython>;
+  /** Of the machine's best product, GFLOP/s. */
+  readonly rate: number;
   /** Steps that count. */
   readonly repeats: number;
 }
 
 async function measure(
   settings: Settings,
-  { shape, folder, peer, repeats }: Place,
+  { shape, folder, peer, rate, repeats }: Place,
 ): Promise<{ report: string; torch: string }> {
   const { own, rounds, threads } = settings;
   const { hidden, layers, heads, vocabulary, rows, length } = shape;
@@ -140,7 +148,7 @@ async function measure(
     ],
     rounds,
     ({ tokensPerSecond, gflops }) => `${figure(tokensPerSecond)} tokens/s, ${figure(gflops)} GFLOP/s`,
-    { sliceMs: TURN * stepMs(shape) },
+    { sliceMs: STEPS_A_TURN * stepMs(shape, rate) },
   );
   const reached = aims(results, shape);
   const take = async (what: 'split' | 'profile') => ours<TrainInput, TrainOutput>('train', { ...input, take: what });
@@ -192,10 +200,10 @@ function flopsOf(parameters: number, { rows, length, layers, hidden }: Dense): n
   return 6 * parameters * rows * length + 12 * layers * rows * length * length * hidden;
 }
 
-/** About, beforehand: an MLP of four times the hidden size and a tied head. */
-function stepMs(shape: Dense): number {
+/** About, beforehand, at a rate in GFLOP/s: an MLP of four times the hidden size and a tied head. */
+function stepMs(shape: Dense, rate: number): number {
   const { hidden, layers, vocabulary } = shape;
-  return flopsOf(16 * layers * hidden * hidden + vocabulary * hidden, shape) / RATE / 1e6;
+  return flopsOf(16 * layers * hidden * hidden + vocabulary * hidden, shape) / (SHARE * rate) / 1e6;
 }
 
 function ofOurs({ parameters, gradientMs, optimizerMs, bestProduct, peakRssMb }: TrainOutput, shape: Dense): Measured {

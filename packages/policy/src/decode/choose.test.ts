@@ -66,38 +66,44 @@ describe.each(dtypes)('%s', (dtype) => {
     return chooser.choose(hidden, Float64Array.from(drawn), logits.length > 4, (_, given) => new Map(given));
   };
 
-  test.each(truncations)('the inverse of the distribution function: %o', async (truncation) => {
-    const draw = uniforms(1, 'truncation');
-    // Each kept token at both ends and the middle of its own stretch.
-    const [logits, drawn, expected]: [number[][], number[], number[]] = [[], [], []];
-    for (let trial = 0; trial < 30; trial++) {
-      const row = Array.from({ length: VOCABULARY }, () => Math.fround(8 * (draw() - 0.5)));
-      let below = 0;
-      truncated(row, truncation).forEach((x, id) => {
-        if (x === 0) return;
-        for (const part of [1e-2, 0.5, 1 - 1e-2]) {
-          // A stretch that float32 sums cannot tell from its neighbours has no inside.
-          if (dtype === 'float32' && x < 1e-3) continue;
-          logits.push(row);
-          drawn.push(below + part * x);
-          expected.push(id);
-        }
-        below += x;
+  // A vocabulary in blocks of one token, in blocks of several, and with padding behind the last.
+  const inverses = [VOCABULARY, 24, 23].flatMap((size) => truncations.map((truncation) => ({ size, truncation })));
+
+  test.each(inverses)(
+    'the inverse of the distribution function: $truncation of $size',
+    async ({ size, truncation }) => {
+      const draw = uniforms(1, 'truncation');
+      // Each kept token at both ends and the middle of its own stretch.
+      const [logits, drawn, expected]: [number[][], number[], number[]] = [[], [], []];
+      for (let trial = 0; trial < 30; trial++) {
+        const row = Array.from({ length: size }, () => Math.fround(8 * (draw() - 0.5)));
+        let below = 0;
+        truncated(row, truncation).forEach((x, id) => {
+          if (x === 0) return;
+          for (const part of [1e-2, 0.5, 1 - 1e-2]) {
+            // A stretch that float32 sums cannot tell from its neighbours has no inside.
+            if (dtype === 'float32' && x < 1e-3) continue;
+            logits.push(row);
+            drawn.push(below + part * x);
+            expected.push(id);
+          }
+          below += x;
+        });
+      }
+      const { ids, logprobs, drawnLogprobs } = await choose(logits, drawn, truncation);
+      expect(ids).toEqual(expected);
+      const { topK = 1 } = truncation;
+      const bent = Object.keys(truncation).length > 0 && topK < size;
+      expect(drawnLogprobs !== undefined).toBe(bent);
+      drawnLogprobs?.forEach((logprob, i) => {
+        const own = Math.log(truncated(logits[i]!, truncation)[ids[i]!]!);
+        expect(logprob).toBeCloseTo(own, dtype === 'float64' ? 9 : 4);
       });
-    }
-    const { ids, logprobs, drawnLogprobs } = await choose(logits, drawn, truncation);
-    expect(ids).toEqual(expected);
-    const { topK = 1 } = truncation;
-    const bent = Object.keys(truncation).length > 0 && topK < VOCABULARY;
-    expect(drawnLogprobs !== undefined).toBe(bent);
-    drawnLogprobs?.forEach((logprob, i) => {
-      const own = Math.log(truncated(logits[i]!, truncation)[ids[i]!]!);
-      expect(logprob).toBeCloseTo(own, dtype === 'float64' ? 9 : 4);
-    });
-    logprobs.forEach((logprob, i) => {
-      expect(logprob).toBeCloseTo(logSoftmax(logits[i]!)[ids[i]!]!, dtype === 'float64' ? 11 : 5);
-    });
-  });
+      logprobs.forEach((logprob, i) => {
+        expect(logprob).toBeCloseTo(logSoftmax(logits[i]!)[ids[i]!]!, dtype === 'float64' ? 11 : 5);
+      });
+    },
+  );
 
   test('the ends of the unit interval are drawn tokens of a positive weight', async () => {
     const row = [-1e30, 1, 2, -1e30, 0.5, -1e30];

@@ -253,13 +253,13 @@ function inBlocks(g: Builder, columns: Value): Blocks {
   return { weights, width, masses: g.cast(turn(g, g.reshape(sums, [blocks, 'rows'])), 'float64') };
 }
 
-/** Sums [..., 1, rows] of columns [..., n, rows]: a product with ones takes both threads and a pass at the memory's speed. */
+/** Sums [..., 1, rows] of columns [..., n, rows]: a product with ones takes all threads and a pass at the memory's speed. */
 function columnSums(g: Builder, columns: Value): Value {
   const n = columns.shape.at(-2) as number;
   return g.matmul(g.constant(g.dtype, [1, n], new Array<number>(n).fill(1)), columns);
 }
 
-/** The largest number [1, rows] of each of the columns [vocabulary, rows]: block by block takes both threads. */
+/** The largest number [1, rows] of each of the columns [vocabulary, rows]: block by block takes all threads. */
 function largestOf(g: Builder, columns: Value): Value {
   const { blocks, width } = blocksOf(columns.shape[0] as number);
   if (blocks * width !== columns.shape[0]) return g.max(columns, [0]);
@@ -272,8 +272,7 @@ function less(g: Builder, columns: Value, top: Value): Value {
   const { blocks, width } = blocksOf(vocabulary);
   if (blocks * width !== vocabulary) return g.sub(columns, top);
   const lines = g.reshape(columns, [blocks, product([width, 'rows'])]);
-  const tops = g.emit('Tile', [top, g.ints([1, width])])[0]!;
-  return g.reshape(g.sub(lines, { ...tops, shape: [1, product([width, 'rows'])] }), columns.shape);
+  return g.reshape(g.sub(lines, g.emit('Tile', [top, g.ints([1, width])])[0]!), columns.shape);
 }
 
 /**
