@@ -17,4 +17,9 @@ export function spread(values: readonly number[]): string {
   return `${figure(median(values))} (${figure(Math.min(...values))} to ${figure(Math.max(...values))})`;
 }
 
+/** How many times theirs ours is, round by round: both of a round had the same minutes of the machine. */
+export function timesOf(ours: readonly number[], theirs: readonly number[]): number[] {
+  return ours.map((value, round) => value / theirs[round]!);
+}
+
 export const percent = (share: number): string => `${(100 * share).toFixed(1)} %`;

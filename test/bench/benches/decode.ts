@@ -3,7 +3,7 @@ import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { writeDecoderExport } from '../decoder-export.js';
-import { figure, median, spread } from '../figures.js';
+import { figure, median, spread, timesOf } from '../figures.js';
 import { machineText } from '../machine.js';
 import type { DecodeInput, DecodeOutput } from '../ours/decode.js';
 import { peerPython, runPeer, shared } from '../peers.js';
@@ -131,7 +131,7 @@ function speedTable(results: Results, batches: readonly number[]): string {
 
 function limitTable(results: Results, batches: readonly number[]): string {
   const ratio = (peer: string, rows: number) =>
-    median(speeds(results.get(kelpie)!, rows)) / median(speeds(results.get(peer)!, rows));
+    median(timesOf(speeds(results.get(kelpie)!, rows), speeds(results.get(peer)!, rows)));
   const rows = [transformers, transformersJs].flatMap((peer) =>
     (results.has(peer) ? batches : []).map((rows) => {
       const limit = limits.find((of) => of.peer === peer && of.rows === rows)?.limit;

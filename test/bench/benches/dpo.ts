@@ -1,7 +1,7 @@
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { figure, median, percent, spread } from '../figures.js';
+import { figure, median, percent, spread, timesOf } from '../figures.js';
 import { machineText } from '../machine.js';
 import type { DpoInput, DpoOutput } from '../ours/dpo.js';
 import { peerPython, runPeer, shared } from '../peers.js';
@@ -169,13 +169,13 @@ function ofOurs({ rows, seconds, stepSeconds, peakRssMb, losses, tokens }: DpoOu
 type Results = ReadonlyMap<string, readonly Measured[]>;
 
 const speeds = (all: readonly Measured[]) => all.map(({ pairsPerSecond }) => pairsPerSecond);
-const rates = (results: Results, name: string) => median(speeds(results.get(name) ?? []));
+const ratios = (results: Results, name: string) => timesOf(speeds(results.get(kelpie)!), speeds(results.get(name)!));
 
 function speedTable(results: Results): string {
   const rows = [...results].map(([name, all]) => [
     name,
     spread(speeds(all)),
-    name === kelpie ? '' : `${figure(rates(results, kelpie) / rates(results, name))} times`,
+    name === kelpie ? '' : `${spread(ratios(results, name))} times`,
     spread(all.map(({ stepSeconds }) => stepSeconds)),
     spread(all.map(({ peakRssMb }) => peakRssMb)),
     figure(all[0]?.tokens ?? Number.NaN),
@@ -199,7 +199,7 @@ function aimsOf(results: Results): Aim[] {
     { name: best, limit: 1.5, aim: 3 },
   ].flatMap(({ name, limit, aim }): Aim[] => {
     if (!results.has(name)) return [];
-    const ratio = rates(results, kelpie) / rates(results, name);
+    const ratio = median(ratios(results, name));
     const what = `pairs/s against ${name}`;
     return [
       { what, limit: `${limit}`, aim: `${aim}`, measured: figure(ratio), held: ratio >= limit, reached: ratio >= aim },

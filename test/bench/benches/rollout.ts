@@ -1,7 +1,7 @@
 import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { figure, median, percent, spread } from '../figures.js';
+import { figure, median, percent, spread, timesOf } from '../figures.js';
 import { machineText } from '../machine.js';
 import type { RolloutInput, RolloutOutput } from '../ours/rollout.js';
 import { peerPython, runPeer, shared } from '../peers.js';
@@ -152,7 +152,7 @@ async function measure(settings: Settings, { model, folder, peer }: Place) {
     rounds,
     ({ completionsPerSecond, peakRssMb }) => `${figure(completionsPerSecond)} completions/s, ${figure(peakRssMb)} MB`,
   );
-  const ratio = rate(results, kelpie) / rate(results, trl);
+  const ratio = median(ratios(results, kelpie));
   const take = (what: 'split' | 'profile') => ours<RolloutInput, RolloutOutput>('rollout', { ...input, take: what });
   const missed = results.has(trl) && ratio < model.limit;
   const split = await take('split');
@@ -209,13 +209,14 @@ function ofOurs({ completions, seconds, stepSeconds, phases, tokens, rewards, pe
 type Results = ReadonlyMap<string, readonly Measured[]>;
 
 const rates = (all: readonly Measured[]) => all.map(({ completionsPerSecond }) => completionsPerSecond);
-const rate = (results: Results, name: string) => median(rates(results.get(name) ?? []));
+const ratios = (results: Results, name: string) =>
+  timesOf(rates(results.get(name) ?? []), rates(results.get(trl) ?? []));
 
 function speedTable(results: Results): string {
   const rows = [...results].map(([name, all]) => [
     name,
     spread(rates(all)),
-    name === trl || !results.has(trl) ? '' : `${figure(rate(results, name) / rate(results, trl))} times`,
+    name === trl || !results.has(trl) ? '' : `${spread(ratios(results, name))} times`,
     spread(all.map(({ stepSeconds }) => stepSeconds)),
     spread(all.map(({ peakRssMb }) => peakRssMb)),
     figure(median(all.map(({ meanLength }) => meanLength))),

@@ -1,7 +1,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { figure, median, percent, spread } from '../figures.js';
+import { figure, median, percent, spread, timesOf } from '../figures.js';
 import { machineText } from '../machine.js';
 import type { TrainInput, TrainOutput } from '../ours/train.js';
 import { peerPython, runPeer } from '../peers.js';
@@ -224,11 +224,11 @@ const speeds = (all: readonly Measured[]) => all.map(({ tokensPerSecond }) => to
 const shares = (all: readonly Measured[]) => all.map(({ gflops, bestProduct }) => gflops / bestProduct);
 
 function speedTable(results: Results): string {
-  const mine = median(speeds(results.get(kelpie)!));
+  const mine = speeds(results.get(kelpie)!);
   const rows = [...results].map(([name, all]) => [
     name,
     spread(speeds(all)),
-    name === kelpie ? '' : `${figure(mine / median(speeds(all)))} times`,
+    name === kelpie ? '' : `${spread(timesOf(mine, speeds(all)))} times`,
     spread(all.map(({ gflops }) => gflops)),
     spread(all.map(({ bestProduct }) => bestProduct)),
     percent(median(shares(all))),
@@ -248,7 +248,7 @@ interface Aim {
 
 function aims(results: Results, { hidden }: Dense): Aim[] {
   const mine = results.get(kelpie)!;
-  const ratio = (name: string) => median(speeds(mine)) / median(speeds(results.get(name)!));
+  const ratio = (name: string) => median(timesOf(speeds(mine), speeds(results.get(name)!)));
   const all: Aim[] = [];
   if (results.has('eager')) {
     const measured = ratio('eager');
