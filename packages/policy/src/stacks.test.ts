@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import { TrainingMemory } from './optimizers/training-memory.js';
 import type { FloatArray, Weights } from './parameters.js';
 import { moveTogether, stacked, stackName } from './stacks.js';
 
@@ -39,4 +40,19 @@ test('of neighbours in another order a copy is made', () => {
   const together = weights();
   moveTogether(together, [['c', 'b', 'a']], 'float32');
   expect(stacked(together, [stack], 'float32').get(stackName(stack))).toEqual(whole);
+});
+
+test('trained matrices of whole lanes lie together: steps read what training writes', () => {
+  const names = ['a', 'b', 'c'];
+  const trained: Weights = new Map(
+    names.map((name, i) => [name, { shape: [4, 8 * i + 4], data: new Float32Array(32 * i + 16) }]),
+  );
+  new TrainingMemory(trained, names, 'float32');
+  const shapes: Weights = new Map(
+    [...trained].map(([name, { data }]) => [name, { shape: [data.length / 4, 4], data }]),
+  );
+  const one = stacked(shapes, [names], 'float32').get(stackName(names))!;
+  expect(one.data.buffer).toBe(trained.get('a')!.data.buffer);
+  trained.get('c')!.data.fill(3);
+  expect(one.data.at(-1)).toBe(3);
 });

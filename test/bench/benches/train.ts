@@ -53,6 +53,8 @@ interface Dense {
 const kelpie = 'Kelpie';
 /** Steps of a turn, about: its ends spoil one or two. */
 const STEPS_A_TURN = 12;
+/** Of longer ones rounds in order are as good, and do not hold everybody's memory at once. */
+const LONGEST_TURN_MS = 10_000;
 /** Of the best product's rate, which steps reach about. */
 const SHARE = 0.75;
 /** Of eager PyTorch's tokens/s; and of the machine's best product, from this hidden size on. */
@@ -81,7 +83,7 @@ export async function run(args: readonly string[]): Promise<{ settings: Settings
   }
   const machine = `${machineText(settings.threads)}${torch === '' ? '' : `; torch ${torch}`}.`;
   const turns = canSlice
-    ? `, and they take turns of about ${STEPS_A_TURN} steps, the others stopped meanwhile; all of a shape are in memory together`
+    ? `. Those of the smallest shape take turns of about ${STEPS_A_TURN} steps, the others stopped meanwhile`
     : '';
   const how = `Medians of ${settings.rounds} rounds, in brackets the range; each is a process of its own and takes the median of ${repeats.join(', ')} steps after three${turns}. GFLOP/s by 6 N T + 12 L T² D over forward and backward pass; the best product is one of 2048 x 2048 in the same process.`;
   return {
@@ -115,6 +117,7 @@ async function measure(
   const name = `${hidden} ${layers} ${heads} ${vocabulary} ${rows} ${length}`;
   console.error(`shape ${name}`);
   const start = ourStart(folder, { hidden, layers, heads, vocabulary, ffn: 4 * hidden, positions: length });
+  const turn = STEPS_A_TURN * stepMs(shape, rate);
   const input: TrainInput = { open: { ...start, threads }, rows, length, vocabulary, repeats, threads };
   let parameters = 0;
   const ways = 'python' in peer ? (own.ways ?? '').split(',') : [];
@@ -148,7 +151,7 @@ async function measure(
     ],
     rounds,
     ({ tokensPerSecond, gflops }) => `${figure(tokensPerSecond)} tokens/s, ${figure(gflops)} GFLOP/s`,
-    { sliceMs: STEPS_A_TURN * stepMs(shape, rate) },
+    turn <= LONGEST_TURN_MS ? { sliceMs: turn } : {},
   );
   const reached = aims(results, shape);
   const take = async (what: 'split' | 'profile') => ours<TrainInput, TrainOutput>('train', { ...input, take: what });
