@@ -27,8 +27,8 @@ const watched = `data:text/javascript,${encodeURIComponent(
 
 let runs = 0;
 /**
- * The same run's peak varies with when V8 collects what the passes let go of, by half where other programs run: one that
- * is far from the estimate is taken twice more, and the middle one counts.
+ * The same run's peak varies, by up to half where other programs run: one that is far from the estimate is taken twice
+ * more, and the middle one counts.
  */
 function within25(argv: readonly string[]): void {
   const start = (...more: string[]) => {
