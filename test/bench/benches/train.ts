@@ -83,7 +83,7 @@ export async function run(args: readonly string[]): Promise<{ settings: Settings
   }
   const machine = `${machineText(settings.threads)}${torch === '' ? '' : `; torch ${torch}`}.`;
   const turns = canSlice
-    ? `. Those of the smallest shape take turns of about ${STEPS_A_TURN} steps, the others stopped meanwhile`
+    ? `. Where ${STEPS_A_TURN} steps take less than ${LONGEST_TURN_MS / 1000} s, they run in turns of so many, the others stopped meanwhile`
     : '';
   const how = `Medians of ${settings.rounds} rounds, in brackets the range; each is a process of its own and takes the median of ${repeats.join(', ')} steps after three${turns}. GFLOP/s by 6 N T + 12 L T² D over forward and backward pass; the best product is one of 2048 x 2048 in the same process.`;
   return {
