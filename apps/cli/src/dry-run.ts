@@ -53,6 +53,7 @@ export async function dryRun(
     ...(config.model.reference !== undefined && {
       others: [{ label: 'reference', bytes: 4 * policy.info.parameters }],
     }),
+    atOnce: objective.linear === true || !objective.separable,
     ...batchesOf(planned.plan, { steps, examples, heldout, options, scoresReference }),
   });
   terminal.print(labelled(terminal, 'memory', memoryText(memory)));

@@ -23,6 +23,8 @@ export interface BatchShape {
   readonly slots: number;
   /** Sum over rows of their length squared: entries of an attention matrix, a head. */
   readonly squares: number;
+  /** Tokens whose scores count. */
+  readonly scored: number;
 }
 
 export interface MemoryOptions {
@@ -34,8 +36,10 @@ export interface MemoryOptions {
   /** What is held besides: a decoder's cache, a critic. Default: nothing. */
   readonly others?: Memory['parts'];
   readonly training: BatchShape;
-  /** Tokens scored at once at most: in training, in evaluations, by the reference. */
+  /** Tokens of a batch that is scored at most: in training, in evaluations, by the reference. */
   readonly scored: number;
+  /** Whether gradients are taken in the run that scores, as a loss allows that is linear in the scores; else logits wait for them. */
+  readonly atOnce?: boolean;
 }
 
 /** An estimate of the peak of resident memory, by what takes it. */
@@ -88,30 +92,26 @@ export function batchesOf(
   },
 ): Pick<MemoryOptions, 'training' | 'scored'> {
   const { steps, examples, heldout, options, scoresReference } = run;
-  const training: Batch[] = [];
+  const training: BatchShape[] = [];
   for (let step = 0; step < Math.min(steps, planned.stepsPerEpoch) && training.length < LOOKED_AT; step++)
     training.push(...planned.at(step).microBatches.map((indices) => laidOut(indices.map((i) => examples[i]!.tree))));
   const others = [...wholePasses(heldout, options), ...(scoresReference ? wholePasses(examples, options) : [])];
   return {
-    training: { slots: most(training, 'slots'), squares: most(training, 'squares') },
+    training: { slots: most(training, 'slots'), squares: most(training, 'squares'), scored: most(training, 'scored') },
     scored: most([...training, ...others], 'scored'),
   };
 }
 
 /** Rows that are scored all at once, sorted by length. */
-function wholePasses(examples: Trees, { microBatchTokens, microBatchRows }: Caps): Batch[] {
+function wholePasses(examples: Trees, { microBatchTokens, microBatchRows }: Caps): BatchShape[] {
   if (examples.length === 0) return [];
   const caps = { microBatchTokens, ...(microBatchRows !== undefined && { microBatchRows }) };
   const { microBatches } = plan({ examples, rowsPerStep: examples.length, shuffle: false, ...caps }).at(0);
   return microBatches.map((indices) => laidOut(indices.map((i) => examples[i]!.tree)));
 }
 
-interface Batch extends BatchShape {
-  readonly scored: number;
-}
-
 /** Short trees share a row, first fit by falling length; a tree is one row, which the policy cuts where that is cheaper. */
-function laidOut(trees: readonly TokenTree[]): Batch {
+function laidOut(trees: readonly TokenTree[]): BatchShape {
   const lengths = trees.map(treeTokens).sort((a, b) => b - a);
   const width = lengths[0] ?? 0;
   const rows: number[] = [];
@@ -124,35 +124,40 @@ function laidOut(trees: readonly TokenTree[]): Batch {
   return { slots: rows.length * width, squares: rows.length * width * width, scored };
 }
 
-const most = (batches: readonly Batch[], key: keyof Batch) => batches.reduce((n, batch) => Math.max(n, batch[key]), 0);
+const most = (batches: readonly BatchShape[], key: keyof BatchShape) => batches.reduce((n, batch) => Math.max(n, batch[key]), 0);
 
 const FLOAT = 4;
 const MB = 1e6;
 
-/** Logits that the policy keeps for their gradients, or computes in one run, at most: of more it keeps none, and takes them in chunks. */
+/** Logits that the policy keeps for their gradients, or computes in one run, at most. */
 const LOGITS_AT_ONCE = 2 ** 25;
+/** Those of a head's chunk, or of so many rows if that is more. */
+const CHUNK_LOGITS = 2 ** 21;
+const CHUNK_ROWS = 128;
 
 /**
  * How often each thing is in memory at the peak, fitted to the peak resident sizes of 30 runs with 0.3 to 42 million
  * parameters (llama, and one GPT-2), vocabularies of 490 to 32,064, micro-batches of 230 to 4,100 tokens, full and LoRA,
- * float32, one and two threads; some measured again with sampling inside the graph, and with heads in chunks. Deviations: -17 to +18 %.
+ * float32, one and two threads. Measured again as the graphs changed, last with heads in chunks: 33 runs, -17 to +18 %.
  */
 const times = {
   /** Node, ONNX Runtime, the command, tokenizer and rows. */
-  baseline: 300 * MB,
+  baseline: 280 * MB,
   /** Results of products, kept by the forward pass for the backward pass. */
   kept: 1.5,
+  /** The embeddings' gradient while it is computed: as large as a whole small model where the vocabulary is large. */
+  embeddings: 2,
   /** Attention matrices of every layer, kept and on their way back. */
-  attention: 1.77,
-  /** [scored, vocabulary]: logits, their softmax, the reference's and their gradients. */
-  logits: 4.7,
-  /** The same in chunks, in units of `LOGITS_AT_ONCE`. */
-  chunks: 3.2,
+  attention: 1.6,
+  /** Logits, their softmax and their gradients, of a batch that is scored and differentiated in one run. */
+  logits: 4.2,
+  /** Of a chunk: the same, the reference's besides, and what the heap keeps of chunks before. */
+  chunk: 11,
 } as const;
 
 /** What a run takes at its peak, within a quarter. */
 export function memoryOf(options: MemoryOptions): Memory {
-  const { shape, parameters, trainedParameters, copiesReference, others = [], training, scored } = options;
+  const { shape, parameters, trainedParameters, copiesReference, others = [], training } = options;
   const { hidden, intermediate, wide, layers, heads, kvHeads, headDim, vocabulary } = shape;
   const trained = FLOAT * trainedParameters;
   // Of a token in a layer: queries, keys, values, their mixture, both outputs, and what the MLP makes.
@@ -161,19 +166,23 @@ export function memoryOf(options: MemoryOptions): Memory {
     { label: 'process', bytes: times.baseline },
     { label: 'weights', bytes: FLOAT * parameters },
     ...(copiesReference ? [{ label: 'reference', bytes: trained }] : []),
-    { label: 'gradients', bytes: trained },
+    { label: 'gradients', bytes: trained + times.embeddings * Math.min(trained, FLOAT * vocabulary * hidden) },
     { label: "AdamW's moments", bytes: 2 * trained },
     { label: 'kept activations', bytes: times.kept * FLOAT * layers * inLayer * training.slots },
     { label: 'attention', bytes: times.attention * FLOAT * layers * heads * training.squares },
-    { label: 'logits', bytes: FLOAT * logitsOf(vocabulary * scored) },
+    { label: 'logits', bytes: FLOAT * logitsOf(options) },
     ...others,
   ];
   return { parts, bytes: parts.reduce((sum, { bytes }) => sum + bytes, 0) };
 }
 
 /** Numbers of [scored, vocabulary] that are in memory. */
-function logitsOf(count: number): number {
-  return count <= LOGITS_AT_ONCE ? times.logits * count : times.chunks * LOGITS_AT_ONCE;
+function logitsOf({ shape: { vocabulary }, training, scored, atOnce = false }: MemoryOptions): number {
+  const chunk = Math.max(CHUNK_LOGITS, CHUNK_ROWS * vocabulary);
+  const count = vocabulary * training.scored;
+  const inChunks = times.chunk * Math.min(chunk, vocabulary * scored);
+  if (count > LOGITS_AT_ONCE) return inChunks;
+  return atOnce ? Math.max(times.logits * count, inChunks) : count + inChunks;
 }
 
 /** The total, and its parts by size. */

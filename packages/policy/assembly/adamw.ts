@@ -1,44 +1,43 @@
 // AssemblyScript. Places and sizes are in bytes; arrays are float32, padded with zeros to whole lanes.
-// Lanes are float64, with the operations of `src/optimizers/adamw.ts` in their order: the results are the same bits.
+// Operations are those of `src/optimizers/adamw.ts` in their order, lanes as wide as there: the results are the same bits.
 
-/** Two numbers as float64. */
-function read(at: usize): v128 {
-  return f64x2.promote_low_f32x4(v128.load64_zero(at));
-}
-
-/** Rounds two numbers to float32. */
-function write(at: usize, x: v128): void {
-  v128.store64_lane(at, f32x4.demote_f64x2_zero(x), 0);
-}
-
-/** The update of `adamw`; `rest1`, `rest2` are 1 - b1, 1 - b2. Clears the gradient. */
+/** The update of `adamw`; `rest1` and `rest2` are 1 - b1 and 1 - b2. Clears the gradient. */
 export function adamw(
   parameter: usize,
   gradient: usize,
   m: usize,
   v: usize,
   size: usize,
-  gradientScale: f64,
-  beta1: f64,
-  rest1: f64,
-  beta2: f64,
-  rest2: f64,
-  keep: f64,
-  rate: f64,
-  correction: f64,
-  eps: f64,
+  gradientScale: f32,
+  rest1: f32,
+  beta2: f32,
+  rest2: f32,
+  decay: f32,
+  rate: f32,
+  correction: f32,
+  eps: f32,
 ): void {
-  for (let at: usize = 0; at < size; at += 8) {
-    const g = f64x2.mul(read(gradient + at), f64x2.splat(gradientScale));
-    const mi = f64x2.add(f64x2.mul(f64x2.splat(beta1), read(m + at)), f64x2.mul(f64x2.splat(rest1), g));
-    const vi = f64x2.add(f64x2.mul(f64x2.splat(beta2), read(v + at)), f64x2.mul(f64x2.mul(f64x2.splat(rest2), g), g));
-    const divisor = f64x2.add(f64x2.mul(f64x2.sqrt(vi), f64x2.splat(correction)), f64x2.splat(eps));
-    const change = f64x2.div(f64x2.mul(f64x2.splat(rate), mi), divisor);
-    write(m + at, mi);
-    write(v + at, vi);
-    write(parameter + at, f64x2.sub(f64x2.mul(read(parameter + at), f64x2.splat(keep)), change));
-    store<i64>(gradient + at, 0);
+  for (let at: usize = 0; at < size; at += 16) {
+    const g = f32x4.mul(v128.load(gradient + at), f32x4.splat(gradientScale));
+    const m0 = v128.load(m + at);
+    const mi = f32x4.add(m0, f32x4.mul(f32x4.splat(rest1), f32x4.sub(g, m0)));
+    const vi = f32x4.add(
+      f32x4.mul(f32x4.splat(beta2), v128.load(v + at)),
+      f32x4.mul(f32x4.splat(rest2), f32x4.mul(g, g)),
+    );
+    const divisor = f32x4.add(f32x4.mul(f32x4.sqrt(vi), f32x4.splat(correction)), f32x4.splat(eps));
+    const p = v128.load(parameter + at);
+    const change = f32x4.add(f32x4.mul(f32x4.splat(decay), p), f32x4.div(f32x4.mul(f32x4.splat(rate), mi), divisor));
+    v128.store(m + at, mi);
+    v128.store(v + at, vi);
+    v128.store(parameter + at, f32x4.sub(p, change));
+    v128.store(gradient + at, i64x2.splat(0));
   }
+}
+
+/** Two numbers as float64. */
+function read(at: usize): v128 {
+  return f64x2.promote_low_f32x4(v128.load64_zero(at));
 }
 
 /** Squares of two numbers. */

@@ -25,7 +25,7 @@ const LOGITS_AT_ONCE = 2 ** 25;
  */
 const CHUNK_LOGITS = 2 ** 21;
 /** Fewer rows at once read the head's matrix too often. */
-const CHUNK_ROWS = 256;
+const CHUNK_ROWS = 128;
 
 /** Scored tokens, `to` excluded. */
 export interface Chunk {

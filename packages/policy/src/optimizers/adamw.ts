@@ -19,37 +19,50 @@ export interface AdamWStep {
   readonly gradientScale: number;
 }
 
-/** What a step multiplies the numbers of a tensor with, in the words of `adamw`. */
+type Coefficients = [
+  scale: number,
+  rest1: number,
+  beta2: number,
+  rest2: number,
+  decay: number,
+  rate: number,
+  correction: number,
+  eps: number,
+];
+
+/** The numbers of a step, in the words of `adamw` and the order in which its kernel takes them. */
 export function coefficients(
-  { betas: [beta1, beta2], stepsDone, learningRate, weightDecay }: AdamWStep,
+  { gradientScale, betas: [beta1, beta2], stepsDone, learningRate, weightDecay, eps }: AdamWStep,
   decays: boolean,
-): { readonly keep: number; readonly rate: number; readonly correction: number } {
+): Coefficients {
   const t = stepsDone + 1;
-  return {
-    keep: decays ? 1 - learningRate * weightDecay : 1,
-    rate: learningRate / (1 - beta1 ** t),
-    correction: 1 / Math.sqrt(1 - beta2 ** t),
-  };
+  const decay = decays ? learningRate * weightDecay : 0;
+  const rate = learningRate / (1 - beta1 ** t);
+  const correction = 1 / Math.sqrt(1 - beta2 ** t);
+  return [gradientScale, 1 - beta1, beta2, 1 - beta2, decay, rate, correction, eps];
 }
 
+const asIs = (x: number) => x;
+
 /**
- * AdamW in place. Loshchilov & Hutter 2019, arXiv:1711.05101, as PyTorch orders it:
- *   p <- p (1 - lr wd);  m <- b1 m + (1 - b1) g;  v <- b2 v + (1 - b2) g²
- *   p <- p - lr / (1 - b1^t) m / (sqrt(v) / sqrt(1 - b2^t) + eps)
- * Arithmetic is float64; parameters and moments are rounded to their arrays' precision once a step. The gradient is
- * zero afterwards.
+ * AdamW in place. Loshchilov & Hutter 2019, arXiv:1711.05101, moments as PyTorch orders them:
+ *   m <- m + (1 - b1) (g - m);  v <- b2 v + (1 - b2) g²
+ *   p <- p - (lr wd p + lr / (1 - b1^t) m / (sqrt(v) / sqrt(1 - b2^t) + eps))
+ * Every operation is rounded to the arrays' precision. Decay is a part of the change, as the factor 1 - lr wd would be
+ * rounded to 1 in float32 where lr wd < 3e-8. The gradient is zero afterwards.
  */
 export function adamw({ parameter, gradient, m, v }: AdamWTensor, decays: boolean, step: AdamWStep): void {
-  const [beta1, beta2] = step.betas;
-  const { keep, rate, correction } = coefficients(step, decays);
-  const { eps, gradientScale } = step;
+  const r = parameter instanceof Float32Array ? Math.fround : asIs;
+  const [scale, rest1, beta2, rest2, decay, rate, correction, eps] = coefficients(step, decays).map(r) as Coefficients;
   for (let i = 0; i < parameter.length; i++) {
-    const g = gradient[i]! * gradientScale;
-    const mi = beta1 * m[i]! + (1 - beta1) * g;
-    const vi = beta2 * v[i]! + (1 - beta2) * g * g;
+    const p = parameter[i]!;
+    const g = r(gradient[i]! * scale);
+    const mi = r(m[i]! + r(rest1 * r(g - m[i]!)));
+    const vi = r(r(beta2 * v[i]!) + r(rest2 * r(g * g)));
+    const divisor = r(r(r(Math.sqrt(vi)) * correction) + eps);
     m[i] = mi;
     v[i] = vi;
-    parameter[i] = parameter[i]! * keep - (rate * mi) / (Math.sqrt(vi) * correction + eps);
+    parameter[i] = p - r(r(decay * p) + r(r(rate * mi) / divisor));
   }
   gradient.fill(0);
 }

@@ -66,14 +66,9 @@ export function wasmBlock(lengths: readonly number[]): Block {
       return sums;
     },
     adamw: (decays, step) => {
-      const [beta1, beta2] = step.betas;
       for (const [i, tensor] of tensors.entries()) {
-        const { keep, rate, correction } = coefficients(step, decays[i]!);
-        kernels.adamw(
-          ...PARTS.map((part) => tensor[part].byteOffset),
-          padded(lengths[i]!),
-          ...[step.gradientScale, beta1, 1 - beta1, beta2, 1 - beta2, keep, rate, correction, step.eps],
-        );
+        const places = PARTS.map((part) => tensor[part].byteOffset);
+        kernels.adamw(...places, padded(lengths[i]!), ...coefficients(step, decays[i]!));
       }
     },
   };
