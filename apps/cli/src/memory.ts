@@ -124,7 +124,8 @@ function laidOut(trees: readonly TokenTree[]): BatchShape {
   return { slots: rows.length * width, squares: rows.length * width * width, scored };
 }
 
-const most = (batches: readonly BatchShape[], key: keyof BatchShape) => batches.reduce((n, batch) => Math.max(n, batch[key]), 0);
+const most = (batches: readonly BatchShape[], key: keyof BatchShape) =>
+  batches.reduce((n, batch) => Math.max(n, batch[key]), 0);
 
 const FLOAT = 4;
 const MB = 1e6;
