@@ -142,9 +142,15 @@ for (const model of tinyModels) {
 /** Its q, k and v, and gate and up, are taken together. */
 const stackedModel = tinyModels.find(({ name }) => name === 'llama default')!;
 
-/** Draws of few rows and of many have the scorer's log-probabilities. */
+/** Rows alone read turned copies of its head and its gate and up. */
+const wideModel = {
+  name: 'llama of wide matrices',
+  config: { ...stackedModel.config, vocab_size: 2051, intermediate_size: 1030, initializer_range: 0.1 },
+};
+
+/** Draws of one row, of few and of many have the scorer's log-probabilities. */
 async function agree(engine: Engine, dtype: 'float32' | 'float64', of: 'policy' | 'reference' = 'policy') {
-  for (const rows of [2, 8]) {
+  for (const rows of [1, 2, 8]) {
     const sampled = await engine.sample({ prompts, completions: 2, maxNewTokens: NEW, seed: SEED, rows, of });
     for (const { prompt, ids, logprobs } of sampled) {
       const start = prompts[prompt]!.length;
@@ -155,11 +161,14 @@ async function agree(engine: Engine, dtype: 'float32' | 'float64', of: 'policy' 
   }
 }
 
-test.each(['float64', 'float32'] as const)(
-  '%s: draws are of the newest weights, after an update and a move',
-  async (dtype) => {
+const changing = [tinyModels[0]!, wideModel].flatMap((model) =>
+  (['float64', 'float32'] as const).map((dtype) => ({ model, name: model.name, dtype })),
+);
+test.each(changing)(
+  '$name, $dtype: draws are of the newest weights, after an update and a move',
+  async ({ model, dtype }) => {
     const engine = await Engine.open({
-      init: { config: writeConfig(tinyModels[0]!), seed: SEED },
+      init: { config: writeConfig(model), seed: SEED },
       dtype,
       threads: 1,
       keepReference: 'moving',
@@ -179,8 +188,11 @@ test.each(['float64', 'float32'] as const)(
   },
 );
 
-test.each(['q_proj', 'gate_proj', 'up_proj', 'down_proj'])('an adapter on %s alone', async (targetModules) => {
-  const engine = await openTiny(stackedModel, { lora: { rank: 2, alpha: 4, targetModules: [targetModules] } });
+const adapted = [stackedModel, wideModel].flatMap((model) =>
+  ['q_proj', 'gate_proj', 'up_proj', 'down_proj'].map((module) => ({ model, name: model.name, module })),
+);
+test.each(adapted)('$name: an adapter on $module alone', async ({ model, module }) => {
+  const engine = await openTiny(model, { lora: { rank: 2, alpha: 4, targetModules: [module] } });
   await agree(engine, 'float64');
   await agree(engine, 'float64', 'reference');
   await engine.dispose();

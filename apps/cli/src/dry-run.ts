@@ -1,4 +1,4 @@
-import { formats as allFormats } from '@kelpie/data';
+import { formats as allFormats, type Plan } from '@kelpie/data';
 import type { Objective } from '@kelpie/objectives';
 import { openPolicy, type Tokenizer } from '@kelpie/policy';
 import { checkpointOf, type PlannedRun, planOffline } from '@kelpie/runner';
@@ -7,7 +7,7 @@ import type { Resolved } from './config/resolve.js';
 import type { RunConfig } from './config/schema.js';
 import { configText, derivedFrom, pieces, startOrigins, startValues, tokenLine } from './config-text.js';
 import type { Context } from './context.js';
-import { batchesOf, memoryOf, memoryText, modelShape } from './memory.js';
+import { batchesOf, type MemoryOptions, memoryOf, memoryText, modelShape } from './memory.js';
 import { tokenizerAt } from './model.js';
 import { grouped, many, type Terminal } from './print.js';
 import { labelled } from './progress.js';
@@ -53,7 +53,7 @@ export async function dryRun(
     ...(config.model.reference !== undefined && {
       others: [{ label: 'reference', bytes: 4 * policy.info.parameters }],
     }),
-    atOnce: objective.linear === true || !objective.separable,
+    logits: logitsOf(objective, objectiveOptions(config), planned.plan),
     ...batchesOf(planned.plan, { steps, examples, heldout, options, scoresReference }),
   });
   terminal.print(labelled(terminal, 'memory', memoryText(memory)));
@@ -68,6 +68,17 @@ export async function dryRun(
   terminal.print(`\n${configText(objective, config, new Map([...origins, ...derived(objective, config)]), filled)}`);
   for (const example of rows.examples.slice(0, 2)) terminal.print(`\n${preview(example, tokenizer, terminal)}`);
   terminal.print(`\n${terminal.color.dim('dry run: nothing was trained, nothing written')}`);
+}
+
+/** As a training step goes about them (`accumulate`). */
+function logitsOf(
+  objective: Objective,
+  options: Record<string, unknown>,
+  { at }: Plan,
+): NonNullable<MemoryOptions['logits']> {
+  if (objective.needsOf(options).policy.every((name) => name === 'values')) return 'none';
+  const inParts = at(0).microBatches.length > 1;
+  return objective.linear === true || (!objective.separable && inParts) ? 'at once' : 'waiting';
 }
 
 /** Where a resumed run would go on, by a checkpoint that was made as this run would be. */

@@ -1,7 +1,7 @@
 import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Plan, plan, treeTokens } from '@kelpie/data';
-import { scoredTokens, type TokenTree } from '@kelpie/policy';
+import { LOGITS_AT_ONCE, rowsOfChunk, scoredTokens, type TokenTree } from '@kelpie/policy';
 import type { TrainOptions } from '@kelpie/runner';
 
 /** Sizes of a model, as its config.json gives them. */
@@ -38,8 +38,11 @@ export interface MemoryOptions {
   readonly training: BatchShape;
   /** Tokens of a batch that is scored at most: in training, in evaluations, by the reference. */
   readonly scored: number;
-  /** Whether gradients are taken in the run that scores, as a loss allows that is linear in the scores; else logits wait for them. */
-  readonly atOnce?: boolean;
+  /**
+   * What becomes of a batch's logits: they wait for the gradients (default), or these are taken in the run that scores, or
+   * there are none, with a scalar head alone.
+   */
+  readonly logits?: 'waiting' | 'at once' | 'none';
 }
 
 /** An estimate of the peak of resident memory, by what takes it. */
@@ -130,24 +133,18 @@ const most = (batches: readonly BatchShape[], key: keyof BatchShape) =>
 const FLOAT = 4;
 const MB = 1e6;
 
-/** Logits that the policy keeps for their gradients, or computes in one run, at most. */
-const LOGITS_AT_ONCE = 2 ** 25;
-/** Those of a head's chunk, or of so many rows if that is more. */
-const CHUNK_LOGITS = 2 ** 21;
-const CHUNK_ROWS = 128;
-
 /**
  * How often each thing is in memory at the peak, fitted to the peak resident sizes of 30 runs with 0.3 to 42 million
  * parameters (llama, and one GPT-2), vocabularies of 490 to 32,064, micro-batches of 230 to 4,100 tokens, full and LoRA,
- * float32, one and two threads. Measured again as the graphs changed, last with heads in chunks: 33 runs, -17 to +18 %.
+ * float32, one and two threads. Fitted again since heads run in chunks of 128 rows, to 33 runs: -17 to +18 %.
  */
 const times = {
   /** Node, ONNX Runtime, the command, tokenizer and rows. */
   baseline: 280 * MB,
   /** Results of products, kept by the forward pass for the backward pass. */
   kept: 1.5,
-  /** The embeddings' gradient while it is computed: as large as a whole small model where the vocabulary is large. */
-  embeddings: 2,
+  /** The head's gradient while it is computed: as large as a whole small model where the vocabulary is large. */
+  head: 2,
   /** Attention matrices of every layer, kept and on their way back. */
   attention: 1.6,
   /** Logits, their softmax and their gradients, of a batch that is scored and differentiated in one run. */
@@ -158,16 +155,17 @@ const times = {
 
 /** What a run takes at its peak, within a quarter. */
 export function memoryOf(options: MemoryOptions): Memory {
-  const { shape, parameters, trainedParameters, copiesReference, others = [], training } = options;
+  const { shape, parameters, trainedParameters, copiesReference, others = [], training, logits } = options;
   const { hidden, intermediate, wide, layers, heads, kvHeads, headDim, vocabulary } = shape;
   const trained = FLOAT * trainedParameters;
+  const head = logits === 'none' ? 0 : Math.min(trained, FLOAT * vocabulary * hidden);
   // Of a token in a layer: queries, keys, values, their mixture, both outputs, and what the MLP makes.
   const inLayer = 2 * (heads + kvHeads) * headDim + 2 * hidden + wide * intermediate;
   const parts = [
     { label: 'process', bytes: times.baseline },
     { label: 'weights', bytes: FLOAT * parameters },
     ...(copiesReference ? [{ label: 'reference', bytes: trained }] : []),
-    { label: 'gradients', bytes: trained + times.embeddings * Math.min(trained, FLOAT * vocabulary * hidden) },
+    { label: 'gradients', bytes: trained + times.head * head },
     { label: "AdamW's moments", bytes: 2 * trained },
     { label: 'kept activations', bytes: times.kept * FLOAT * layers * inLayer * training.slots },
     { label: 'attention', bytes: times.attention * FLOAT * layers * heads * training.squares },
@@ -178,12 +176,12 @@ export function memoryOf(options: MemoryOptions): Memory {
 }
 
 /** Numbers of [scored, vocabulary] that are in memory. */
-function logitsOf({ shape: { vocabulary }, training, scored, atOnce = false }: MemoryOptions): number {
-  const chunk = Math.max(CHUNK_LOGITS, CHUNK_ROWS * vocabulary);
+function logitsOf({ shape: { vocabulary }, training, scored, logits = 'waiting' }: MemoryOptions): number {
+  if (logits === 'none') return 0;
   const count = vocabulary * training.scored;
-  const inChunks = times.chunk * Math.min(chunk, vocabulary * scored);
+  const inChunks = times.chunk * vocabulary * Math.min(rowsOfChunk(vocabulary), scored);
   if (count > LOGITS_AT_ONCE) return inChunks;
-  return atOnce ? Math.max(times.logits * count, inChunks) : count + inChunks;
+  return logits === 'at once' ? Math.max(times.logits * count, inChunks) : count + inChunks;
 }
 
 /** The total, and its parts by size. */

@@ -9,6 +9,7 @@ export function adamw(
   v: usize,
   size: usize,
   gradientScale: f32,
+  beta1: f32,
   rest1: f32,
   beta2: f32,
   rest2: f32,
@@ -20,7 +21,10 @@ export function adamw(
   for (let at: usize = 0; at < size; at += 16) {
     const g = f32x4.mul(v128.load(gradient + at), f32x4.splat(gradientScale));
     const m0 = v128.load(m + at);
-    const mi = f32x4.add(m0, f32x4.mul(f32x4.splat(rest1), f32x4.sub(g, m0)));
+    const mi =
+      rest1 < 0.5
+        ? f32x4.add(m0, f32x4.mul(f32x4.splat(rest1), f32x4.sub(g, m0)))
+        : f32x4.add(g, f32x4.mul(f32x4.splat(beta1), f32x4.sub(m0, g)));
     const vi = f32x4.add(
       f32x4.mul(f32x4.splat(beta2), v128.load(v + at)),
       f32x4.mul(f32x4.splat(rest2), f32x4.mul(g, g)),

@@ -2,7 +2,8 @@ import type { Model } from './architecture.js';
 import { KelpieError } from './errors.js';
 import { isScalar } from './score.js';
 import type { TokenTree } from './tree.js';
-import type { SampleRequest, ScoreRequest } from './types.js';
+import type { AdamWOptions, SampleRequest, ScoreRequest } from './types.js';
+import type { Arithmetic } from './weights.js';
 
 /** Refuses a request for scores before anything runs. */
 export function checkScoring({ trees, scores, temperature = 1 }: ScoreRequest, model: Model): void {
@@ -102,4 +103,19 @@ export function checkSampling(request: SampleRequest): void {
         where: { option: name },
       });
   }
+}
+
+/** Refuses what an update cannot be computed with, as it is rounded to the weights' precision. */
+export function checkOptimizer({ betas, eps }: Required<Pick<AdamWOptions, 'betas' | 'eps'>>, dtype: Arithmetic): void {
+  const round = dtype === 'float32' ? Math.fround : (x: number) => x;
+  const refuse = (option: string, expected: string, got: number) => {
+    throw new KelpieError(`\`${option}\` must be ${expected} in ${dtype}, got ${got}`, {
+      code: 'optimizer',
+      where: { option },
+    });
+  };
+  for (const [i, beta] of betas.entries()) {
+    if (!(beta >= 0 && round(beta) < 1)) refuse(`betas[${i}]`, 'at least 0 and below 1', beta);
+  }
+  if (!(eps === 0 || round(eps) > 0)) refuse('eps', 'at least 1e-45, or 0', eps);
 }

@@ -5,8 +5,8 @@ import { type Choice, Chooser } from './decode/choose.js';
 import { KelpieError } from './errors.js';
 import { feedsOf } from './feeds.js';
 import { layOut } from './layout.js';
-import type { ModelBuilder } from './model-builder.js';
-import type { FloatArray } from './parameters.js';
+import type { ModelBuilder, Products } from './model-builder.js';
+import type { FloatArray, Weights } from './parameters.js';
 import type { Passes, Variant } from './passes.js';
 import { uniforms } from './random.js';
 import { stacked } from './stacks.js';
@@ -38,6 +38,8 @@ const ROWS_AT_ONCE = 64;
 const PREFILL_TOKENS = 4096;
 /** From how many rows on products are taken with the weights on the left. */
 const WIDE_FROM = 5;
+/** Parameters of a model whose matrices are copied for rows that are decoded alone, at most: 1 GiB in float32. */
+const TURNED_AT_MOST = 2 ** 28;
 
 /**
  * Samples completions with a key-value cache, up to `request.rows` side by side: whoever is finished leaves, whoever
@@ -58,6 +60,10 @@ class Decoder {
   readonly #passes: Passes;
   readonly #model: Model;
   readonly #variant: Variant;
+  /** The weights as they were given: copies are kept with them. */
+  readonly #owner: Weights;
+  /** Whether steps read turned copies of the matrices. It hangs on the request alone, so that the same draws come again. */
+  readonly #turned: boolean;
   readonly #request: SampleRequest;
   readonly #options: SampleOptions;
   readonly #chooser: Chooser;
@@ -77,6 +83,7 @@ class Decoder {
     const { prompts, completions = 1, seed = 0, stop = [], rows = ROWS_AT_ONCE, maxNewTokens } = request;
     this.#passes = passes;
     this.#model = model;
+    this.#owner = variant.weights;
     this.#variant = { ...variant, weights: stacked(variant.weights, model.stacks ?? [], passes.dtype) };
     this.#request = request;
     this.#options = options;
@@ -96,6 +103,8 @@ class Decoder {
     );
     this.#waiting = this.#all.filter(({ ids }) => maxNewTokens > 0 && ids.length < this.#longest);
     this.#budget = Math.min(rows, this.#waiting.length);
+    const numbers = model.parameters.reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1), 0);
+    this.#turned = this.#budget === 1 && numbers <= TURNED_AT_MOST;
     const longest = this.#waiting.reduce((n, { ids }) => Math.max(n, ids.length), 0) + maxNewTokens;
     this.#cache = new Cache(model.dimensions, passes.dtype, this.#budget, longest);
   }
@@ -181,7 +190,8 @@ class Decoder {
     const indexOf = new Map([...distinct.keys()].map((key, i) => [key, i]));
     const { capacity } = this.#cache;
     const step = {
-      wide: rows.length >= WIDE_FROM,
+      products: this.#turned ? ('turned' as const) : productsOf(rows.length),
+      owner: this.#owner,
       ids: rows.map(({ ids }) => ids.at(-1)!),
       angles: lengths.map((length, i) => indexOf.get(classes[i]!)! * capacity + length),
       lengths,
@@ -207,7 +217,7 @@ class Decoder {
   }
 
   #choose(hidden: FloatArray, drawn: Float64Array): Promise<Choice> {
-    return this.#chooser.choose(hidden, drawn, drawn.length >= WIDE_FROM, (session, given) =>
+    return this.#chooser.choose(hidden, drawn, productsOf(drawn.length), (session, given) =>
       feedsOf(session, this.#variant.weights, given),
     );
   }
@@ -264,6 +274,8 @@ class Decoder {
     }));
   }
 }
+
+const productsOf = (rows: number): Products => (rows >= WIDE_FROM ? 'wide' : 'plain');
 
 /** Neighbours together as far as a pass holds them; at least one. */
 function batches(sequences: readonly (readonly number[])[]): (readonly number[])[][] {

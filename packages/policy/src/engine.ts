@@ -1,6 +1,6 @@
 import { availableParallelism } from 'node:os';
 import type { Model } from './architecture.js';
-import { checkSampling, checkScoring, checkTrees, requireLanguageHead } from './checks.js';
+import { checkOptimizer, checkSampling, checkScoring, checkTrees, requireLanguageHead } from './checks.js';
 import { sample } from './decode.js';
 import { KelpieError } from './errors.js';
 import { mix, movingOf, variantOf } from './kept-reference.js';
@@ -224,6 +224,7 @@ export class Engine implements Policy {
       maxGradNorm: 1,
       ...options,
     };
+    checkOptimizer(full, this.#dtype);
     const decays = decaying(full.decay, this.#opened);
     if (this.#optimizer !== undefined) clear(this.#training.m, this.#training.v);
     this.#optimizer = { options: full, decays, stepsDone: 0 };
@@ -247,7 +248,7 @@ export class Engine implements Policy {
     const gradientScale = maxGradNorm > 0 ? Math.min(1, maxGradNorm / (gradNorm + 1e-6)) : 1;
     const { stepsDone } = optimizer;
     this.#fresh = true;
-    this.#changes++;
+    this.#changed();
     this.#training.adamw(optimizer.decays, { ...options, learningRate, gradientScale, stepsDone });
     await this.#passes.updateNorms(this.#opened.weights);
     optimizer.stepsDone++;
@@ -277,7 +278,7 @@ export class Engine implements Policy {
         { code: 'reference-fixed' },
       );
     }
-    this.#changes++;
+    this.#changed();
     for (const [name, { data }] of this.#moving) mix(data, this.#opened.weights.get(name)!.data, mixture);
     this.#moved = true;
     await this.#updateNorms();
@@ -315,7 +316,7 @@ export class Engine implements Policy {
       reference: this.#moving ?? new Map(),
       referenceMoved: this.#moved,
     });
-    this.#changes++;
+    this.#changed();
     optimizer.stepsDone = state.stepsDone;
     this.#moved = state.referenceMoved;
     if (!this.#fresh) clear(this.#training.gradients);
@@ -342,6 +343,11 @@ export class Engine implements Policy {
   }
 
   /** The folder that was named, the frozen start, or, before the first update, the policy itself. */
+  #changed(): void {
+    this.#changes++;
+    this.#passes.turned.forget();
+  }
+
   #referenceVariant(): Variant {
     if (this.#reference !== undefined) return this.#reference;
     if (!this.#opened.weightsAreReference || this.#updated) {

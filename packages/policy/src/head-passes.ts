@@ -18,7 +18,8 @@ export interface HeadOptions {
   readonly kept?: KeptLogits | undefined;
 }
 
-const LOGITS_AT_ONCE = 2 ** 25;
+/** Of one run of a head, and apart from those of all that are kept for gradients, at most, unless a policy says otherwise. */
+export const LOGITS_AT_ONCE = 2 ** 25;
 /**
  * Of a chunk of a head's own session: 8 MiB in float32, of which several fit into a cache. A tensor of 32 MiB would also
  * get fresh pages from the system each time, whose first touch costs more than what is written to them.
@@ -26,6 +27,11 @@ const LOGITS_AT_ONCE = 2 ** 25;
 const CHUNK_LOGITS = 2 ** 21;
 /** Fewer rows at once read the head's matrix too often. */
 const CHUNK_ROWS = 128;
+
+/** Rows of a chunk of a head's own session. */
+export function rowsOfChunk(vocabularySize: number): number {
+  return Math.max(CHUNK_ROWS, Math.floor(CHUNK_LOGITS / vocabularySize));
+}
 
 /** Scored tokens, `to` excluded. */
 export interface Chunk {
@@ -159,7 +165,7 @@ export class HeadPasses {
   }
 
   *#chunks({ sources }: Pick<Layout, 'sources'>): Generator<Chunk> {
-    const fast = Math.max(CHUNK_ROWS, Math.floor(CHUNK_LOGITS / this.#options.model.dimensions.vocabularySize));
+    const fast = rowsOfChunk(this.#options.model.dimensions.vocabularySize);
     const chunks = Math.ceil(sources.length / Math.min(fast, this.rowsAtOnce));
     for (let i = 0; i < chunks; i++) {
       yield { from: Math.floor((i * sources.length) / chunks), to: Math.floor(((i + 1) * sources.length) / chunks) };

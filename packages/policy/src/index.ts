@@ -3,6 +3,7 @@ export { KelpieError, messageOf, nearestNames } from './errors.js';
 export { atMostLevels, MAX_LEVELS } from './files/json.js';
 export { makeFolder, writeError } from './files/system-errors.js';
 export { openTokenizer, type Tokenizer } from './files/tokenizer.js';
+export { LOGITS_AT_ONCE, rowsOfChunk } from './head-passes.js';
 export { modelDimensions, modelTypes } from './model-folder.js';
 export { openPolicy } from './remote.js';
 export { referenceOf } from './soup.js';

@@ -2,18 +2,28 @@ import { Builder, type Dim, product, type Value } from '@kelpie/onnx';
 import type { Activation } from './files/activations.js';
 import type { LoraModule, Parameter } from './parameters.js';
 import { stackName } from './stacks.js';
+import { turnedName } from './turned.js';
 
 /**
  * How a graph runs over tokens.
  * - `sequence`: whole rows [rows, tokens]; a token sees what its row's tree lets it see. With `present`, every layer's
  *   keys and values leave as outputs (the prefill of a decoder).
  * - `step`: one new token a row [rows, 1] over a cache that comes in as plain inputs; the new token's keys and values
- *   leave as outputs. `wide` is for many rows: x Wᵀ is taken as (W xᵀ)ᵀ, because ONNX Runtime repacks the right-hand
- *   side of every product, and the weights are a million times what a row is.
+ *   leave as outputs.
  */
 export type Mode =
   | { readonly kind: 'sequence'; readonly present: boolean }
-  | { readonly kind: 'step'; readonly wide: boolean };
+  | { readonly kind: 'step'; readonly products: Products };
+
+/**
+ * How a step takes x Wᵀ. ONNX Runtime repacks the right-hand side of every product of several rows, and the weights are a
+ * million times what a row is.
+ * - `plain`: as it stands.
+ * - `wide`, for many rows: (W xᵀ)ᵀ.
+ * - `turned`, for one row: over a copy of W as [in, out], for which there is a kernel that repacks nothing; where W has few
+ *   outs that kernel is the slower one, and x Wᵀ is taken as it stands.
+ */
+export type Products = 'plain' | 'wide' | 'turned';
 
 export interface AttentionOptions {
   /** [rows, tokens, heads * headDim], rotated already. */
@@ -39,6 +49,8 @@ export interface Lookup {
 const HIDDEN_MASK = -1e30;
 /** Sizes of heads whose products in a decoding step are faster one by one than by group. */
 const APART_FROM = 32;
+/** Outs of matrices that one row is multiplied with faster if they are turned. */
+const TURNED_FROM = 2048;
 
 /**
  * The words architectures are written in. Weights are graph inputs: every session over them reads one copy. A LoRA
@@ -99,7 +111,10 @@ export class ModelBuilder {
 
   /** A weight, as an input of the graph. */
   parameter(name: string): Value {
-    const shape = this.#shapeOf(name);
+    return this.#input(name, this.#shapeOf(name));
+  }
+
+  #input(name: string, shape: readonly number[]): Value {
     const full = this.#prefix + name;
     return this.g.has(full) ? this.g.value(full) : this.g.input(full, this.g.dtype, shape);
   }
@@ -134,7 +149,7 @@ export class ModelBuilder {
   linear(x: Value, module: string, { transposed = false }: { transposed?: boolean } = {}): Value {
     const { g } = this;
     const weight = `${module}.weight`;
-    const y = transposed ? g.matmul(x, this.parameter(weight)) : this.#times(x, this.parameter(weight));
+    const y = transposed ? g.matmul(x, this.parameter(weight)) : this.#times(x, weight);
     const lora = this.#lora.get(module);
     if (lora === undefined) return this.#biased(y, module);
     const outFeatures = y.shape.at(-1)!;
@@ -152,7 +167,8 @@ export class ModelBuilder {
   linears(x: Value, modules: readonly string[]): Value[] {
     const { g } = this;
     if (!this.#stackable(modules)) return modules.map((module) => this.linear(x, module));
-    const y = this.#times(x, this.#stack(modules));
+    const { name, shape } = this.#stack(modules);
+    const y = this.#times(x, name, shape);
     return g.split(y, this.#outFeatures(modules), y.shape.length - 1).map((part, i) => this.#biased(part, modules[i]!));
   }
 
@@ -164,11 +180,11 @@ export class ModelBuilder {
     return modules.map((module) => this.#shapeOf(`${module}.weight`)[0]!);
   }
 
-  /** Weights [sum of outs, in] of modules, as one input. */
-  #stack(modules: readonly string[]): Value {
+  /** Weights [sum of outs, in] of modules, as one matrix. */
+  #stack(modules: readonly string[]): { readonly name: string; readonly shape: readonly number[] } {
     const names = modules.map((module) => `${module}.weight`);
     const outs = this.#outFeatures(modules).reduce((a, b) => a + b, 0);
-    return this.g.input(this.#prefix + stackName(names), this.g.dtype, [outs, this.#shapeOf(names[0]!)[1]!]);
+    return { name: stackName(names), shape: [outs, this.#shapeOf(names[0]!)[1]!] };
   }
 
   /** DoRA: each output times magnitude / norm of its row of W + scaling B A; the norms come in, without a gradient. */
@@ -180,23 +196,26 @@ export class ModelBuilder {
 
   /** x Wᵀ for the head's W [out, in]. */
   project(x: Value, weight: string): Value {
-    return this.#times(x, this.parameter(weight));
+    return this.#times(x, weight);
   }
 
-  get #wide(): boolean {
-    return this.mode.kind === 'step' && this.mode.wide;
+  get #products(): Products {
+    return this.mode.kind === 'step' ? this.mode.products : 'plain';
   }
 
-  /** x Wᵀ, in the order that suits the number of rows (see `Mode`). */
-  #times(x: Value, w: Value): Value {
+  /** x Wᵀ for W [out, in], in the way that suits the number of rows (see `Products`). */
+  #times(x: Value, weight: string, shape = this.#shapeOf(weight)): Value {
     const { g } = this;
-    if (!this.#wide) return g.matmul(x, w, { transB: true });
+    if (this.#products === 'turned' && shape[0]! >= TURNED_FROM)
+      return g.matmul(x, this.#input(turnedName(weight), shape.toReversed()));
+    const w = this.#input(weight, shape);
+    if (this.#products !== 'wide') return g.matmul(x, w, { transB: true });
     const y = g.transpose(g.matmul(w, g.flatten2d(x), { transB: true }), [1, 0]);
-    return g.reshape(y, [...x.shape.slice(0, -1), w.shape[0]!]);
+    return g.reshape(y, [...x.shape.slice(0, -1), shape[0]!]);
   }
 
   /**
-   * down(activation(gate(x)) * up(x)). Many rows (see `Mode`) stay [features, rows] between the products, where nothing
+   * down(activation(gate(x)) * up(x)). Many rows (see `Products`) stay [features, rows] between the products, where nothing
    * is added to these.
    */
   gatedMlp(x: Value, modules: { gate: string; up: string; down: string }, activation: Activation): Value {
@@ -205,11 +224,12 @@ export class ModelBuilder {
     const gateAndUp = [gate, up];
     const all = [...gateAndUp, down];
     const plain = this.#stackable(all) && !all.some((name) => this.hasParameter(`${name}.bias`));
-    if (!this.#wide || !plain) {
+    if (this.#products !== 'wide' || !plain) {
       const [gated, straight] = this.linears(x, gateAndUp);
       return this.linear(g.mul(this.activation(gated!, activation), straight!), down);
     }
-    const both = g.matmul(this.#stack(gateAndUp), g.flatten2d(x), { transB: true });
+    const { name, shape } = this.#stack(gateAndUp);
+    const both = g.matmul(this.#input(name, shape), g.flatten2d(x), { transB: true });
     const [gated, straight] = g.split(both, this.#outFeatures(gateAndUp), 0);
     const inner = g.mul(this.activation(gated!, activation), straight!);
     return g.reshape(g.transpose(g.matmul(this.parameter(`${down}.weight`), inner), [1, 0]), x.shape);

@@ -16,11 +16,12 @@ import { normGraph } from './dora.js';
 import { accumulators, feedsOf } from './feeds.js';
 import { type HeadOptions, HeadPasses } from './head-passes.js';
 import type { Layout } from './layout.js';
-import { type Lookup, type Mode, ModelBuilder } from './model-builder.js';
+import { type Lookup, type Mode, ModelBuilder, type Products } from './model-builder.js';
 import type { FloatArray, LoraModule, Weights } from './parameters.js';
 import { RowFeeds, slots } from './row-feeds.js';
 import { scoreOf, scoreVjpGraph } from './score.js';
 import { floats, floatTensor, type Session, Sessions, Tensor } from './sessions.js';
+import { TurnedWeights } from './turned.js';
 import type { ScoreName } from './types.js';
 import { type Arithmetic, allocate } from './weights.js';
 
@@ -42,8 +43,9 @@ export interface Forward {
 
 /** What a decoding step is about, beside the weights. */
 export interface DecodingStep {
-  /** Many rows (see `Mode`). */
-  readonly wide: boolean;
+  readonly products: Products;
+  /** The weights that turned copies are kept with. */
+  readonly owner: Weights;
   /** [rows]: the newest token of each, which the cache does not hold yet. */
   readonly ids: readonly number[];
   /** [rows]: tokens that the cache holds, which is the newest one's position. */
@@ -86,6 +88,8 @@ export interface PassesOptions {
 export class Passes {
   readonly sessions: Sessions;
   readonly heads: HeadPasses;
+  /** What decoding steps read so; to be forgotten when weights change. */
+  readonly turned: TurnedWeights;
   readonly #options: PassesOptions;
   readonly #width: number;
   #differentiated: (Joint & { readonly lookups: readonly Lookup[] }) | undefined;
@@ -97,6 +101,7 @@ export class Passes {
     this.#options = options;
     this.sessions = new Sessions({ threads: options.threads, verbatim: options.dtype === 'float64' });
     this.heads = new HeadPasses(options, this.sessions);
+    this.turned = new TurnedWeights(options.dtype);
     this.#width = options.model.dimensions.hiddenSize;
     this.#buffers = new BufferPool(options.dtype);
     this.#rows = new RowFeeds(options.model.rotary, options.dtype);
@@ -290,8 +295,8 @@ export class Passes {
   ): Promise<{ hidden: FloatArray; present: readonly KeysAndValues[]; outputs: Readonly<Record<string, Tensor>> }> {
     const { kvHeads, headDim } = this.#options.model.dimensions;
     const rows = step.ids.length;
-    const session = await this.sessions.get(`step/${adapter}/${step.wide}/${choice?.kind}`, () => {
-      const m = this.#builder({ kind: 'step', wide: step.wide }, adapter, 'step');
+    const session = await this.sessions.get(`step/${adapter}/${step.products}/${choice?.kind}`, () => {
+      const m = this.#builder({ kind: 'step', products: step.products }, adapter, 'step');
       const hidden = m.g.output('hidden', m.g.reshape(this.#options.model.body(m), ['rows', this.#width]));
       choice?.build(m, hidden);
       return m.g.build();
@@ -310,6 +315,7 @@ export class Passes {
       feeds.set(`keys/${i}`, floatTensor(keys, [rows, kvHeads, 1, step.capacity, headDim]));
       feeds.set(`values/${i}`, floatTensor(values, [rows, kvHeads, 1, step.capacity, headDim]));
     });
+    if (step.products === 'turned') this.turned.addTo(weights, session.inputs, step.owner);
     const outputs = await session.run(feedsOf(session, weights, feeds));
     return { hidden: floats(outputs.hidden!), present: this.#present(outputs, 'new'), outputs };
   }

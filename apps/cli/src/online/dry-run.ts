@@ -179,6 +179,6 @@ async function memoryOfCritic(
   { training }: ReturnType<typeof batchesOf>,
 ): Promise<number> {
   const sizes = { shape: await modelShape(place), parameters, trainedParameters, copiesReference: false };
-  const { parts } = memoryOf({ ...sizes, training, scored: 0 });
+  const { parts } = memoryOf({ ...sizes, training, scored: 0, logits: 'none' });
   return parts.reduce((sum, { label, bytes }) => (label === 'process' ? sum : sum + bytes), threadBytes);
 }

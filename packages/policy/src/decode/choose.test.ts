@@ -63,7 +63,12 @@ describe.each(dtypes)('%s', (dtype) => {
     const chooser = new Chooser({ sessions: sessionsOf(size), model: model as never, dtype }, truncation);
     const flat = logits.flat();
     const hidden = dtype === 'float64' ? Float64Array.from(flat) : Float32Array.from(flat);
-    return chooser.choose(hidden, Float64Array.from(drawn), logits.length > 4, (_, given) => new Map(given));
+    return chooser.choose(
+      hidden,
+      Float64Array.from(drawn),
+      logits.length > 4 ? 'wide' : 'plain',
+      (_, given) => new Map(given),
+    );
   };
 
   // A vocabulary in blocks of one token, in blocks of several, and with padding behind the last.
@@ -202,7 +207,7 @@ test('frequencies of a large vocabulary, tokens of every block', async () => {
       const { ids } = await chooser.choose(
         new Float32Array(part.length * size),
         part.slice(),
-        true,
+        'wide',
         (_, g) => new Map(g),
       );
       for (const id of ids) counts[id] = counts[id]! + 1;

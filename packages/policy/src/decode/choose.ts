@@ -1,6 +1,6 @@
 import { type Builder, product, type Value } from '@kelpie/onnx';
 import type { Model } from '../architecture.js';
-import { ModelBuilder } from '../model-builder.js';
+import { ModelBuilder, type Products } from '../model-builder.js';
 import type { FloatArray } from '../parameters.js';
 import { floats, floatTensor, type Session, type Sessions, Tensor } from '../sessions.js';
 import type { SampleRequest } from '../types.js';
@@ -133,18 +133,17 @@ export class Chooser {
    * A choice by itself.
    *
    * @param hidden [rows, hidden]
-   * @param wide many rows (see `Mode`).
    * @param feedsOf completes feeds with the head's weights.
    */
   async choose(
     hidden: FloatArray,
     uniforms: Float64Array,
-    wide: boolean,
+    products: Products,
     feedsOf: (session: Session, given: Iterable<readonly [string, Tensor]>) => ReadonlyMap<string, Tensor>,
   ): Promise<Choice> {
     const width = this.#model.dimensions.hiddenSize;
-    const session = await this.#sessions.get(`choose/${this.kind}/${wide}`, () => {
-      const mode = { kind: 'step', wide } as const;
+    const session = await this.#sessions.get(`choose/${this.kind}/${products}`, () => {
+      const mode = { kind: 'step', products } as const;
       const m = new ModelBuilder({ parameters: this.#model.parameters, mode, dtype: this.#dtype, name: 'choose' });
       this.build(m, m.g.input('hidden', this.#dtype, ['rows', width]));
       return m.g.build();

@@ -43,6 +43,24 @@ test('the update is the textbook one, in both precisions', () => {
   }
 });
 
+test('float32: without momentum a small gradient counts in full behind a large one', () => {
+  const options = { lr: 1e-2, b1: 0, b2: 0, eps: 1e-15, wd: 0 };
+  const gradients = [1, 1e-8, -1e-12, 3];
+  const expected = textbook(0.7, gradients, options);
+  const [parameter, m, v, gradient] = [
+    Float32Array.of(0.7),
+    new Float32Array(1),
+    new Float32Array(1),
+    new Float32Array(1),
+  ];
+  const step = { learningRate: options.lr, betas: [0, 0], eps: options.eps, weightDecay: 0, gradientScale: 1 } as const;
+  gradients.forEach((g, stepsDone) => {
+    gradient[0] = g;
+    adamw({ parameter, gradient, m, v }, true, { ...step, stepsDone });
+    expect(Math.abs(parameter[0]! - expected[stepsDone]!)).toBeLessThanOrEqual(2e-7);
+  });
+});
+
 test('a tensor that is spared does not decay; clipping scales the gradient', () => {
   const update = (decays: boolean, gradientScale: number, g: number) => {
     const parameter = Float64Array.of(2);

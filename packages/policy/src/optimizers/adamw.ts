@@ -21,6 +21,7 @@ export interface AdamWStep {
 
 type Coefficients = [
   scale: number,
+  beta1: number,
   rest1: number,
   beta2: number,
   rest2: number,
@@ -39,25 +40,24 @@ export function coefficients(
   const decay = decays ? learningRate * weightDecay : 0;
   const rate = learningRate / (1 - beta1 ** t);
   const correction = 1 / Math.sqrt(1 - beta2 ** t);
-  return [gradientScale, 1 - beta1, beta2, 1 - beta2, decay, rate, correction, eps];
+  return [gradientScale, beta1, 1 - beta1, beta2, 1 - beta2, decay, rate, correction, eps];
 }
 
-const asIs = (x: number) => x;
-
 /**
- * AdamW in place. Loshchilov & Hutter 2019, arXiv:1711.05101, moments as PyTorch orders them:
- *   m <- m + (1 - b1) (g - m);  v <- b2 v + (1 - b2) g²
+ * AdamW in place. Loshchilov & Hutter 2019, arXiv:1711.05101:
+ *   m <- m + (1 - b1) (g - m), from the nearer of both;  v <- b2 v + (1 - b2) g²
  *   p <- p - (lr wd p + lr / (1 - b1^t) m / (sqrt(v) / sqrt(1 - b2^t) + eps))
- * Every operation is rounded to the arrays' precision. Decay is a part of the change, as the factor 1 - lr wd would be
- * rounded to 1 in float32 where lr wd < 3e-8. The gradient is zero afterwards.
+ * Every operation is rounded to the arrays' precision. Decay is a part of the change, where it counts as far as their
+ * sum does; the factor 1 - lr wd would be rounded to 1 in float32 where lr wd < 3e-8. The gradient is zero afterwards.
  */
 export function adamw({ parameter, gradient, m, v }: AdamWTensor, decays: boolean, step: AdamWStep): void {
   const r = parameter instanceof Float32Array ? Math.fround : asIs;
-  const [scale, rest1, beta2, rest2, decay, rate, correction, eps] = coefficients(step, decays).map(r) as Coefficients;
+  const numbers = coefficients(step, decays).map(r) as Coefficients;
+  const [scale, beta1, rest1, beta2, rest2, decay, rate, correction, eps] = numbers;
   for (let i = 0; i < parameter.length; i++) {
     const p = parameter[i]!;
     const g = r(gradient[i]! * scale);
-    const mi = r(m[i]! + r(rest1 * r(g - m[i]!)));
+    const mi = rest1 < 0.5 ? r(m[i]! + r(rest1 * r(g - m[i]!))) : r(g + r(beta1 * r(m[i]! - g)));
     const vi = r(r(beta2 * v[i]!) + r(rest2 * r(g * g)));
     const divisor = r(r(r(Math.sqrt(vi)) * correction) + eps);
     m[i] = mi;
@@ -66,6 +66,8 @@ export function adamw({ parameter, gradient, m, v }: AdamWTensor, decays: boolea
   }
   gradient.fill(0);
 }
+
+const asIs = (x: number) => x;
 
 /** Sum of squares. */
 export function sumOfSquares(x: FloatArray): number {
