@@ -1,3 +1,6 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { type Completion, Engine, openPolicy } from '@kelpie/policy';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Truncation } from '../../packages/policy/src/decode/choose.js';
@@ -145,7 +148,13 @@ const stackedModel = tinyModels.find(({ name }) => name === 'llama default')!;
 /** Rows alone read turned copies of its head and its gate and up. */
 const wideModel = {
   name: 'llama of wide matrices',
-  config: { ...stackedModel.config, vocab_size: 2051, intermediate_size: 1030, initializer_range: 0.1 },
+  config: { ...stackedModel.config, vocab_size: 2051, intermediate_size: 2051, initializer_range: 0.1 },
+};
+/** The head is the embedding, of which lookups read rows. */
+const tiedModel = { name: 'llama of wide matrices, tied', config: { ...wideModel.config, tie_word_embeddings: true } };
+const wideGpt2 = {
+  name: 'gpt2 of a wide head',
+  config: { ...tinyModels.find(({ name }) => name.startsWith('gpt2'))!.config, vocab_size: 2051 },
 };
 
 /** Draws of one row, of few and of many have the scorer's log-probabilities. */
@@ -161,12 +170,15 @@ async function agree(engine: Engine, dtype: 'float32' | 'float64', of: 'policy' 
   }
 }
 
-const changing = [tinyModels[0]!, wideModel].flatMap((model) =>
+const folder = mkdtempSync(join(tmpdir(), 'kelpie-decode-'));
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+const changing = [tinyModels[0]!, wideModel, tiedModel, wideGpt2].flatMap((model) =>
   (['float64', 'float32'] as const).map((dtype) => ({ model, name: model.name, dtype })),
 );
 test.each(changing)(
   '$name, $dtype: draws are of the newest weights, after an update and a move',
-  async ({ model, dtype }) => {
+  async ({ model, name, dtype }) => {
     const engine = await Engine.open({
       init: { config: writeConfig(model), seed: SEED },
       dtype,
@@ -174,16 +186,23 @@ test.each(changing)(
       keepReference: 'moving',
     });
     await engine.optimizer({ maxGradNorm: 0, eps: 1e-3 });
-    for (let i = 0; i < 2; i++) {
+    const both = async () => {
       await agree(engine, dtype);
       await agree(engine, dtype, 'reference');
+    };
+    const file = join(folder, `${name}-${dtype}.safetensors`);
+    for (let i = 0; i < 2; i++) {
+      await both();
+      if (i === 1) await engine.saveState(file);
       const { scores, pullback } = await engine.vjp({ trees: [row(prompts[0]!)], scores: ['logprobs'] });
       await pullback({ logprobs: scores.logprobs!.map(() => -1) });
       await engine.step(0.1);
+      await both();
       await engine.updateReference(0.5);
     }
-    await agree(engine, dtype);
-    await agree(engine, dtype, 'reference');
+    await both();
+    await engine.restoreState(file);
+    await both();
     await engine.dispose();
   },
 );

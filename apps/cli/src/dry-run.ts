@@ -1,7 +1,7 @@
 import { formats as allFormats, type Plan } from '@kelpie/data';
 import type { Objective } from '@kelpie/objectives';
 import { openPolicy, type Tokenizer } from '@kelpie/policy';
-import { checkpointOf, type PlannedRun, planOffline } from '@kelpie/runner';
+import { checkpointOf, judgesSequences, type PlannedRun, planOffline } from '@kelpie/runner';
 import type { Origin } from './config/entry.js';
 import type { Resolved } from './config/resolve.js';
 import type { RunConfig } from './config/schema.js';
@@ -74,11 +74,12 @@ export async function dryRun(
 function logitsOf(
   objective: Objective,
   options: Record<string, unknown>,
-  { at }: Plan,
+  { at, stepsPerEpoch }: Plan,
 ): NonNullable<MemoryOptions['logits']> {
-  if (objective.needsOf(options).policy.every((name) => name === 'values')) return 'none';
-  const inParts = at(0).microBatches.length > 1;
-  return objective.linear === true || (!objective.separable && inParts) ? 'at once' : 'waiting';
+  if (judgesSequences(objective.needsOf(options))) return 'none';
+  const inParts = () =>
+    Array.from({ length: stepsPerEpoch }, (_, step) => at(step)).some((s) => s.microBatches.length > 1);
+  return objective.linear === true || (!objective.separable && inParts()) ? 'at once' : 'waiting';
 }
 
 /** Where a resumed run would go on, by a checkpoint that was made as this run would be. */

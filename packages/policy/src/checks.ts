@@ -117,5 +117,6 @@ export function checkOptimizer({ betas, eps }: Required<Pick<AdamWOptions, 'beta
   for (const [i, beta] of betas.entries()) {
     if (!(beta >= 0 && round(beta) < 1)) refuse(`betas[${i}]`, 'at least 0 and below 1', beta);
   }
-  if (!(eps === 0 || round(eps) > 0)) refuse('eps', 'at least 1e-45, or 0', eps);
+  const held = round(eps) > 0 && Number.isFinite(round(eps));
+  if (eps !== 0 && !held) refuse('eps', '0, or a positive number that is neither 0 nor infinite', eps);
 }

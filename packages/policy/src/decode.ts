@@ -104,7 +104,7 @@ class Decoder {
     this.#waiting = this.#all.filter(({ ids }) => maxNewTokens > 0 && ids.length < this.#longest);
     this.#budget = Math.min(rows, this.#waiting.length);
     const numbers = model.parameters.reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1), 0);
-    this.#turned = this.#budget === 1 && numbers <= TURNED_AT_MOST;
+    this.#turned = passes.dtype === 'float32' && this.#budget === 1 && numbers <= TURNED_AT_MOST;
     const longest = this.#waiting.reduce((n, { ids }) => Math.max(n, ids.length), 0) + maxNewTokens;
     this.#cache = new Cache(model.dimensions, passes.dtype, this.#budget, longest);
   }

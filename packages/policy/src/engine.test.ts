@@ -366,7 +366,7 @@ test('bad requests are refused before anything runs', async () => {
   await refused(policy.sample({ prompts: [[1]], maxNewTokens: 2, topP: 0 }), 'sampling');
   await refused(policy.optimizer({ betas: [0.9, 1 - 1e-9] }), 'optimizer');
   await refused(policy.optimizer({ betas: [-0.1, 0.9] }), 'optimizer');
-  await refused(policy.optimizer({ eps: 1e-60 }), 'optimizer');
+  for (const eps of [1e-60, -1e-8, 1e39]) await refused(policy.optimizer({ eps }), 'optimizer');
   await refused(policy.optimizer({ decay: ['nope'] }), 'decay');
   const { scores, pullback } = await policy.vjp({ trees: [pair], scores: ['logprobs'] });
   await refused(pullback({ entropy: Float64Array.from(scores.completionMask) }), 'cotangent-unasked');

@@ -342,12 +342,13 @@ export class Engine implements Policy {
     return new Map(this.#opened.trained.map((name) => [name, this.#opened.weights.get(name)!]));
   }
 
-  /** The folder that was named, the frozen start, or, before the first update, the policy itself. */
+  /** What is trained has changed, or the reference's counterpart of it. */
   #changed(): void {
     this.#changes++;
-    this.#passes.turned.forget();
+    this.#passes.turned.forget(this.#opened.trained);
   }
 
+  /** The folder that was named, the frozen start, or, before the first update, the policy itself. */
   #referenceVariant(): Variant {
     if (this.#reference !== undefined) return this.#reference;
     if (!this.#opened.weightsAreReference || this.#updated) {

@@ -5,7 +5,12 @@ import { type Arithmetic, allocate } from './weights.js';
 export type Stack = readonly string[];
 
 /** The stack's name among weights and inputs of graphs. */
-export const stackName = (names: Stack): string => names.join(' | ');
+export const stackName = (names: Stack): string => names.join(SEPARATOR);
+
+/** What a stack's name, or a matrix's own, stands for. */
+export const stackedNames = (name: string): Stack => name.split(SEPARATOR);
+
+const SEPARATOR = ' | ';
 
 /**
  * Moves the weights of each stack next to each other in memory, where `stacked` need not copy them. Those that are trained

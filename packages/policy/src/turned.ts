@@ -1,4 +1,5 @@
 import type { FloatArray, Weights } from './parameters.js';
+import { stackedNames } from './stacks.js';
 import { type Arithmetic, allocate } from './weights.js';
 
 const PREFIX = 'turned/';
@@ -6,10 +7,10 @@ const PREFIX = 'turned/';
 /** Of a matrix [out, in], as [in, out], among weights and inputs of graphs. */
 export const turnedName = (name: string): string => PREFIX + name;
 
-/** Turned copies of matrices, made when they are first asked for and kept until `forget`. */
+/** Turned copies of matrices, made when they are first asked for and kept until their weights change. */
 export class TurnedWeights {
   readonly #dtype: Arithmetic;
-  #made = new WeakMap<Weights, Weights>();
+  readonly #made = new Map<Weights, Weights>();
 
   constructor(dtype: Arithmetic) {
     this.#dtype = dtype;
@@ -17,30 +18,38 @@ export class TurnedWeights {
 
   /** Adds to `weights` those of `inputs` that are turned. `owner`: the weights that the copies are kept for. */
   addTo(weights: Weights, inputs: readonly string[], owner: Weights): void {
-    const made = this.#made.get(owner) ?? new Map();
+    const made: Weights = this.#made.get(owner) ?? new Map();
     this.#made.set(owner, made);
     for (const input of inputs) {
       if (!input.startsWith(PREFIX) || weights.has(input)) continue;
-      if (!made.has(input)) {
-        const { shape, data } = weights.get(input.slice(PREFIX.length))!;
-        const [outs, ins] = shape as [number, number];
-        made.set(input, { shape: [ins, outs], data: turned(data, allocate(this.#dtype, data.length), outs, ins) });
-      }
+      if (!made.has(input)) made.set(input, this.#turned(weights.get(input.slice(PREFIX.length))!));
       weights.set(input, made.get(input)!);
     }
   }
 
-  /** The weights have changed. */
-  forget(): void {
-    this.#made = new WeakMap();
+  #turned({ shape, data }: { readonly shape: readonly number[]; readonly data: FloatArray }) {
+    const [outs, ins] = shape as [number, number];
+    const out = allocate(this.#dtype, data.length);
+    turn(data, out, outs, ins);
+    return { shape: [ins, outs], data: out };
+  }
+
+  /** Weights of these names have changed, whosever they are. */
+  forget(names: readonly string[]): void {
+    const changed = new Set(names);
+    for (const made of this.#made.values()) {
+      for (const name of [...made.keys()]) {
+        if (stackedNames(name.slice(PREFIX.length)).some((part) => changed.has(part))) made.delete(name);
+      }
+    }
   }
 }
 
-/** Numbers of a cache line, whose lines at one place of 16 rows lie in a cache together whatever the rows' length. */
+/** Rows and columns at once: a line of the cache each, and few enough lines for any cache. */
 const BLOCK = 16;
 
 /** `data` [rows, columns] into `out` [columns, rows]. */
-function turned(data: FloatArray, out: FloatArray, rows: number, columns: number): FloatArray {
+function turn(data: FloatArray, out: FloatArray, rows: number, columns: number): void {
   for (let row = 0; row < rows; row += BLOCK) {
     const lastRow = Math.min(rows, row + BLOCK);
     for (let column = 0; column < columns; column += BLOCK) {
@@ -49,5 +58,4 @@ function turned(data: FloatArray, out: FloatArray, rows: number, columns: number
         for (let i = row; i < lastRow; i++) out[j * rows + i] = data[i * columns + j]!;
     }
   }
-  return out;
 }
