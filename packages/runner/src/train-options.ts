@@ -5,9 +5,8 @@ import { scheduleNames } from './schedule.js';
 
 const count = () => z.int().min(0);
 
-/** The least number that float32 rounds to 1, and the least that it holds. */
+/** The least number that float32 rounds to 1. */
 const ONE_IN_FLOAT32 = 1 - 2 ** -25;
-const SMALLEST_IN_FLOAT32 = 2 ** -149;
 
 /**
  * What a run is trained with, apart from the objective's own options: flags, config schema and tables come from here.
@@ -33,7 +32,7 @@ export const trainOptions = z.strictObject({
   decay: z.enum(['matrices', 'all']).default('matrices').describe('What decays: `matrices` spares norms and biases.'),
   beta1: z.number().min(0).lt(ONE_IN_FLOAT32).default(0.9).describe("Decay of AdamW's first moment."),
   beta2: z.number().min(0).lt(ONE_IN_FLOAT32).default(0.999).describe("Decay of AdamW's second moment."),
-  eps: z.number().min(SMALLEST_IN_FLOAT32).lt(2 ** 128).default(1e-8).describe("AdamW's epsilon."),
+  eps: z.number().min(1e-45).max(1e6).default(1e-8).describe("AdamW's epsilon."),
   maxGradNorm: z.number().min(0).default(1).describe('The gradient is clipped to this global L2 norm; 0: never.'),
   syncReferenceEvery: count()
     .default(0)
