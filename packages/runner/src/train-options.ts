@@ -5,9 +5,6 @@ import { scheduleNames } from './schedule.js';
 
 const count = () => z.int().min(0);
 
-/** The least number that float32 rounds to 1. */
-const ONE_IN_FLOAT32 = 1 - 2 ** -25;
-
 /**
  * What a run is trained with, apart from the objective's own options: flags, config schema and tables come from here.
  * Every option has a default.
@@ -30,9 +27,9 @@ export const trainOptions = z.strictObject({
   shuffle: z.boolean().default(true).describe('A new order of the rows each pass, from the seed.'),
   weightDecay: z.number().min(0).default(0).describe('Decoupled weight decay, times the learning rate.'),
   decay: z.enum(['matrices', 'all']).default('matrices').describe('What decays: `matrices` spares norms and biases.'),
-  beta1: z.number().min(0).lt(ONE_IN_FLOAT32).default(0.9).describe("Decay of AdamW's first moment."),
-  beta2: z.number().min(0).lt(ONE_IN_FLOAT32).default(0.999).describe("Decay of AdamW's second moment."),
-  eps: z.number().min(1e-45).max(1e6).default(1e-8).describe("AdamW's epsilon."),
+  beta1: z.number().min(0).lt(1).default(0.9).describe("Decay of AdamW's first moment."),
+  beta2: z.number().min(0).lt(1).default(0.999).describe("Decay of AdamW's second moment."),
+  eps: z.number().positive().default(1e-8).describe("AdamW's epsilon."),
   maxGradNorm: z.number().min(0).default(1).describe('The gradient is clipped to this global L2 norm; 0: never.'),
   syncReferenceEvery: count()
     .default(0)
