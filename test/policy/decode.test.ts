@@ -208,12 +208,14 @@ test.each(changing)(
 );
 
 const adapted = [stackedModel, wideModel].flatMap((model) =>
-  ['q_proj', 'gate_proj', 'up_proj', 'down_proj'].map((module) => ({ model, name: model.name, module })),
+  (['float64', 'float32'] as const).flatMap((dtype) =>
+    ['q_proj', 'gate_proj', 'up_proj', 'down_proj'].map((module) => ({ model, name: model.name, dtype, module })),
+  ),
 );
-test.each(adapted)('$name: an adapter on $module alone', async ({ model, module }) => {
-  const engine = await openTiny(model, { lora: { rank: 2, alpha: 4, targetModules: [module] } });
-  await agree(engine, 'float64');
-  await agree(engine, 'float64', 'reference');
+test.each(adapted)('$name, $dtype: an adapter on $module alone', async ({ model, dtype, module }) => {
+  const engine = await openTiny(model, { dtype, lora: { rank: 2, alpha: 4, targetModules: [module] } });
+  await agree(engine, dtype);
+  await agree(engine, dtype, 'reference');
   await engine.dispose();
 });
 
