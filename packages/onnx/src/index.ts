@@ -7,6 +7,7 @@ export { OnnxError } from './errors.js';
 export * from './external.js';
 export { fuse } from './fuse.js';
 export * from './graph.js';
+export { withoutIdentities } from './identities.js';
 export * from './op.js';
 export { decodeModel, encodeModel } from './proto.js';
 export { ops } from './registry.js';

@@ -2,6 +2,7 @@ import type { Value } from '@kelpie/onnx';
 import type { Model } from './architecture.js';
 import { Cache, type KeysAndValues, type Stretch } from './decode/cache.js';
 import { type Choice, Chooser } from './decode/choose.js';
+import { StepFeeds } from './decode/step-feeds.js';
 import { KelpieError } from './errors.js';
 import { feedsOf } from './feeds.js';
 import { layOut } from './layout.js';
@@ -74,6 +75,7 @@ class Decoder {
   readonly #waiting: Row[];
   readonly #budget: number;
   readonly #cache: Cache;
+  readonly #feeds: StepFeeds;
   /** The row of each of the cache's first slots. */
   readonly #active: Row[] = [];
   /** Prompts that completions still wait for. */
@@ -107,6 +109,7 @@ class Decoder {
     this.#turned = passes.dtype === 'float32' && this.#budget === 1 && numbers <= TURNED_AT_MOST;
     const longest = this.#waiting.reduce((n, { ids }) => Math.max(n, ids.length), 0) + maxNewTokens;
     this.#cache = new Cache(model.dimensions, passes.dtype, this.#budget, longest);
+    this.#feeds = new StepFeeds(model.dimensions);
   }
 
   async run(): Promise<Completion[]> {
@@ -191,6 +194,7 @@ class Decoder {
     const { capacity } = this.#cache;
     const step = {
       products: this.#turned ? ('turned' as const) : productsOf(rows.length),
+      feeds: this.#feeds,
       owner: this.#owner,
       ids: rows.map(({ ids }) => ids.at(-1)!),
       angles: lengths.map((length, i) => indexOf.get(classes[i]!)! * capacity + length),

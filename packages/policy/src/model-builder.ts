@@ -69,7 +69,7 @@ export class ModelBuilder {
   readonly #parameters: ReadonlyMap<string, Parameter>;
   readonly #lora: ReadonlyMap<string, LoraModule>;
   readonly #prefix: string;
-  readonly rows: Dim = 'rows';
+  readonly rows: Dim;
   readonly tokens: Dim;
   #bias: Value | undefined;
 
@@ -93,6 +93,7 @@ export class ModelBuilder {
     this.g = g;
     this.#prefix = prefix;
     this.mode = mode;
+    this.rows = mode.kind === 'step' && mode.products === 'turned' ? 1 : 'rows';
     this.tokens = mode.kind === 'step' ? 1 : 'tokens';
     this.#parameters = new Map(parameters.map((p) => [p.name, p]));
     this.#lora = new Map(lora.map((l) => [l.module, l]));

@@ -12,13 +12,14 @@ import {
 import type { Model } from './architecture.js';
 import { BufferPool } from './buffer-pool.js';
 import type { KeysAndValues } from './decode/cache.js';
+import type { StepFeeds } from './decode/step-feeds.js';
 import { normGraph } from './dora.js';
 import { accumulators, feedsOf } from './feeds.js';
 import { type HeadOptions, HeadPasses } from './head-passes.js';
 import type { Layout } from './layout.js';
 import { type Lookup, type Mode, ModelBuilder, type Products } from './model-builder.js';
 import type { FloatArray, LoraModule, Weights } from './parameters.js';
-import { RowFeeds, slots } from './row-feeds.js';
+import { RowFeeds } from './row-feeds.js';
 import { scoreOf, scoreVjpGraph } from './score.js';
 import { floats, floatTensor, type Session, Sessions, Tensor } from './sessions.js';
 import { TurnedWeights } from './turned.js';
@@ -44,6 +45,8 @@ export interface Forward {
 /** What a decoding step is about, beside the weights. */
 export interface DecodingStep {
   readonly products: Products;
+  /** Of all the steps of a call, whose weights do not change. */
+  readonly feeds: StepFeeds;
   /** The weights that turned copies are kept with. */
   readonly owner: Weights;
   /** [rows]: the newest token of each, which the cache does not hold yet. */
@@ -293,30 +296,15 @@ export class Passes {
     step: DecodingStep,
     choice?: StepChoice,
   ): Promise<{ hidden: FloatArray; present: readonly KeysAndValues[]; outputs: Readonly<Record<string, Tensor>> }> {
-    const { kvHeads, headDim } = this.#options.model.dimensions;
-    const rows = step.ids.length;
     const session = await this.sessions.get(`step/${adapter}/${step.products}/${choice?.kind}`, () => {
       const m = this.#builder({ kind: 'step', products: step.products }, adapter, 'step');
-      const hidden = m.g.output('hidden', m.g.reshape(this.#options.model.body(m), ['rows', this.#width]));
+      const hidden = m.g.output('hidden', m.g.reshape(this.#options.model.body(m), [m.rows, this.#width]));
       choice?.build(m, hidden);
       return m.g.build();
     });
-    const column = (values: readonly number[]) => new Tensor('int64', BigInt64Array.from(values, BigInt), [rows, 1]);
-    const feeds = new Map<string, Tensor>([
-      ['ids', column(step.ids)],
-      ['positions', column(step.lengths)],
-      ['angles', column(step.angles)],
-      ['lengths', new Tensor('int32', Int32Array.from(step.lengths), [rows])],
-      ['slots', slots(step.capacity)],
-      ...this.#rows.rotary(step.angleLengths, step.angleRows),
-      ...(choice?.feeds ?? []),
-    ]);
-    step.cache.forEach(({ keys, values }, i) => {
-      feeds.set(`keys/${i}`, floatTensor(keys, [rows, kvHeads, 1, step.capacity, headDim]));
-      feeds.set(`values/${i}`, floatTensor(values, [rows, kvHeads, 1, step.capacity, headDim]));
-    });
     if (step.products === 'turned') this.turned.addTo(weights, session.inputs, step.owner);
-    const outputs = await session.run(feedsOf(session, weights, feeds));
+    const others = [...this.#rows.rotary(step.angleLengths, step.angleRows), ...(choice?.feeds ?? [])];
+    const outputs = await session.run(step.feeds.of(session, weights, step, others));
     return { hidden: floats(outputs.hidden!), present: this.#present(outputs, 'new'), outputs };
   }
 

@@ -1,4 +1,4 @@
-import { encodeModel, type Graph, OnnxError } from '@kelpie/onnx';
+import { encodeModel, type Graph, OnnxError, withoutIdentities } from '@kelpie/onnx';
 import { InferenceSession, Tensor } from 'onnxruntime-node';
 import type { FloatArray } from './parameters.js';
 
@@ -42,7 +42,7 @@ export class Sessions {
   async #create(name: string, graph: Graph): Promise<{ session: Session; native: InferenceSession }> {
     let native: InferenceSession;
     try {
-      native = await InferenceSession.create(encodeModel(graph), {
+      native = await InferenceSession.create(encodeModel(withoutIdentities(graph)), {
         executionProviders: ['cpu'],
         intraOpNumThreads: this.#options.threads,
         interOpNumThreads: 1,

@@ -29,6 +29,7 @@ export class Cache {
   readonly #longest: number;
   #layers: KeysAndValues[] = [];
   #capacity = 0;
+  #view: readonly KeysAndValues[] | undefined;
   /** Capacity that the memory has room for. */
   #allocated = 0;
 
@@ -72,12 +73,19 @@ export class Cache {
       }));
     }
     this.#capacity = wanted;
+    this.#view = undefined;
   }
 
-  /** The first `rows` slots of every layer, uncopied. */
-  view(rows: number): KeysAndValues[] {
+  /** The first `rows` slots of every layer, uncopied; the same view until the memory is another. */
+  view(rows: number): readonly KeysAndValues[] {
     const end = rows * this.#slotSize;
-    return this.#layers.map(({ keys, values }) => ({ keys: keys.subarray(0, end), values: values.subarray(0, end) }));
+    if (this.#view?.at(0)?.keys.length !== end) {
+      this.#view = this.#layers.map(({ keys, values }) => ({
+        keys: keys.subarray(0, end),
+        values: values.subarray(0, end),
+      }));
+    }
+    return this.#view!;
   }
 
   /** A sequence out of a prefill into a slot. */

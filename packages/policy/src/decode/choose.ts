@@ -1,4 +1,4 @@
-import { type Builder, product, type Value } from '@kelpie/onnx';
+import { type Builder, type Dim, product, type Value } from '@kelpie/onnx';
 import type { Model } from '../architecture.js';
 import { ModelBuilder, type Products } from '../model-builder.js';
 import type { FloatArray } from '../parameters.js';
@@ -42,6 +42,7 @@ export class Chooser {
   readonly #truncation: Required<Truncation>;
   readonly #flags: Flags;
   #candidates: number;
+  #numbers: (readonly [string, Tensor])[] | undefined;
 
   constructor(
     { sessions, model, dtype }: { sessions: Sessions; model: Head; dtype: Arithmetic },
@@ -100,12 +101,16 @@ export class Chooser {
   }
 
   /** @param uniforms [rows], in [0, 1); not looked at when greedy. */
-  feeds(uniforms: Float64Array): [string, Tensor][] {
+  feeds(uniforms: Float64Array): (readonly [string, Tensor])[] {
+    this.#numbers ??= this.#truncationFeeds();
+    return [['uniforms', new Tensor('float64', uniforms, [uniforms.length, 1])], ...this.#numbers];
+  }
+
+  #truncationFeeds(): (readonly [string, Tensor])[] {
     const { temperature, topK, topP, minP } = this.#truncation;
     const scalar = (x: number) => floatTensor(allocate(this.#dtype, 1).fill(x), []);
     const count = (n: number) => new Tensor('int64', BigInt64Array.of(BigInt(n)), [1]);
     return [
-      ['uniforms', new Tensor('float64', uniforms, [uniforms.length, 1])],
       ['inverseTemperature', scalar(1 / temperature)],
       ['topKPlace', count(topK - 1)],
       ['topP', new Tensor('float64', Float64Array.of(topP), [])],
@@ -120,6 +125,7 @@ export class Chooser {
     const short = held !== undefined && floats(held).some((mass) => mass < this.#truncation.topP);
     if (short && this.#candidates < vocabularySize) {
       this.#candidates = Math.min(vocabularySize, 8 * this.#candidates);
+      this.#numbers = undefined;
       return undefined;
     }
     return {
@@ -186,7 +192,7 @@ function drawn(g: Builder, logits: Value, columns: Value, { tempered, topK, topP
   // The largest weight is 1.
   if (minP) weights = keepFrom(g, all, weights, g.input('minP', g.dtype, []));
   const blocks = inBlocks(g, weights);
-  const id = draw(g, blocks, g.input('uniforms', 'float64', ['rows', 1]));
+  const id = draw(g, blocks, g.input('uniforms', 'float64', [columns.shape[1]!, 1]));
   const untruncated = tempered ? g.exp(below) : all;
   const same = untruncated === weights;
   const { masses } = same ? blocks : inBlocks(g, untruncated);
@@ -245,32 +251,40 @@ interface Blocks {
 /** Sums of blocks in the graph's arithmetic, short ones; all further sums are taken in float64. */
 function inBlocks(g: Builder, columns: Value): Blocks {
   const vocabulary = columns.shape[0] as number;
+  const rows = columns.shape[1]!;
   const { blocks, width } = blocksOf(vocabulary);
   const padding = blocks * width - vocabulary;
   const weights = padding === 0 ? columns : g.emit('Pad', [columns, g.ints([0, 0, padding, 0])])[0]!;
-  const sums = columnSums(g, g.reshape(weights, [blocks, width, 'rows']));
-  return { weights, width, masses: g.cast(turn(g, g.reshape(sums, [blocks, 'rows'])), 'float64') };
+  // Of one row the blocks are lines of a matrix, and their sums one product.
+  const sums =
+    rows === 1
+      ? g.matmul(g.reshape(weights, [blocks, width]), ones(g, [width, 1]))
+      : columnSums(g, g.reshape(weights, [blocks, width, rows]));
+  return { weights, width, masses: g.cast(turn(g, g.reshape(sums, [blocks, rows])), 'float64') };
 }
 
 /** Sums [..., 1, rows] of columns [..., n, rows]: a product with ones takes all threads and a pass at the memory's speed. */
 function columnSums(g: Builder, columns: Value): Value {
-  const n = columns.shape.at(-2) as number;
-  return g.matmul(g.constant(g.dtype, [1, n], new Array<number>(n).fill(1)), columns);
+  return g.matmul(ones(g, [1, columns.shape.at(-2) as number]), columns);
+}
+
+function ones(g: Builder, shape: readonly [number, number]): Value {
+  return g.constant(g.dtype, shape, new Array<number>(shape[0] * shape[1]).fill(1));
 }
 
 /** The largest number [1, rows] of each of the columns [vocabulary, rows]: block by block takes all threads. */
 function largestOf(g: Builder, columns: Value): Value {
   const { blocks, width } = blocksOf(columns.shape[0] as number);
   if (blocks * width !== columns.shape[0]) return g.max(columns, [0]);
-  return g.max(g.max(g.reshape(columns, [blocks, width, 'rows']), [1], false), [0]);
+  return g.max(g.max(g.reshape(columns, [blocks, width, columns.shape[1]!]), [1], false), [0]);
 }
 
 /** Columns [vocabulary, rows] less a number each: several tokens' side by side, as ONNX Runtime broadcasts line by line. */
 function less(g: Builder, columns: Value, top: Value): Value {
-  const vocabulary = columns.shape[0] as number;
+  const [vocabulary, rows] = columns.shape as readonly [number, Dim];
   const { blocks, width } = blocksOf(vocabulary);
-  if (blocks * width !== vocabulary) return g.sub(columns, top);
-  const lines = g.reshape(columns, [blocks, product([width, 'rows'])]);
+  if (blocks * width !== vocabulary || rows === 1) return g.sub(columns, top);
+  const lines = g.reshape(columns, [blocks, product([width, rows])]);
   return g.reshape(g.sub(lines, g.emit('Tile', [top, g.ints([1, width])])[0]!), columns.shape);
 }
 
@@ -307,7 +321,11 @@ function cumulative(g: Builder, x: Value, { exclusive = false } = {}): Value {
   return g.emit('CumSum', [x, g.constant('int64', [], [1])], { exclusive: exclusive ? 1 : 0 })[0]!;
 }
 
-const turn = (g: Builder, x: Value): Value => g.transpose(x, [1, 0]);
+/** [a, b] as [b, a]; a transposition of one line would copy it. */
+function turn(g: Builder, x: Value): Value {
+  const [a, b] = x.shape as readonly [Dim, Dim];
+  return a === 1 || b === 1 ? g.reshape(x, [b, a]) : g.transpose(x, [1, 0]);
+}
 
 /** Blocks about as many as tokens in one; padding is a copy of all weights, so an even division is preferred. */
 export function blocksOf(vocabulary: number): { blocks: number; width: number } {

@@ -1,0 +1,87 @@
+import type { Dimensions } from '../architecture.js';
+import { feedsOf } from '../feeds.js';
+import type { Weights } from '../parameters.js';
+import { slots } from '../row-feeds.js';
+import { floatTensor, type Session, Tensor } from '../sessions.js';
+import type { KeysAndValues } from './cache.js';
+
+/** What of a step is read by its rows. */
+interface StepRows {
+  readonly ids: readonly number[];
+  readonly lengths: readonly number[];
+  readonly angles: readonly number[];
+  readonly capacity: number;
+  readonly cache: readonly KeysAndValues[];
+}
+
+/** Tensors of so many rows over one view of the cache; the integers are written over from step to step. */
+interface Sized {
+  readonly cache: readonly KeysAndValues[];
+  readonly ids: BigInt64Array;
+  readonly positions: BigInt64Array;
+  readonly angles: BigInt64Array;
+  readonly lengths: Int32Array;
+  readonly tensors: readonly (readonly [string, Tensor])[];
+}
+
+/**
+ * What decoding steps read, for one call with the weights as they are: of small models making some dozens of tensors a step
+ * takes a tenth of the step.
+ */
+export class StepFeeds {
+  readonly #dimensions: Dimensions;
+  readonly #weights = new Map<Session, ReadonlyMap<string, Tensor>>();
+  #sized: Sized | undefined;
+
+  constructor(dimensions: Dimensions) {
+    this.#dimensions = dimensions;
+  }
+
+  of(
+    session: Session,
+    weights: Weights,
+    step: StepRows,
+    others: readonly (readonly [string, Tensor])[],
+  ): Map<string, Tensor> {
+    if (this.#sized?.cache !== step.cache) this.#sized = this.#size(step);
+    const { ids, positions, angles, lengths, tensors } = this.#sized;
+    for (let row = 0; row < lengths.length; row++) {
+      ids[row] = BigInt(step.ids[row]!);
+      positions[row] = BigInt(step.lengths[row]!);
+      angles[row] = BigInt(step.angles[row]!);
+      lengths[row] = step.lengths[row]!;
+    }
+    let own = this.#weights.get(session);
+    if (own === undefined) {
+      own = feedsOf(session, weights, []);
+      this.#weights.set(session, own);
+    }
+    return new Map([...own, ...tensors, ...others]);
+  }
+
+  #size({ ids: { length: rows }, capacity, cache }: StepRows): Sized {
+    const { kvHeads, headDim } = this.#dimensions;
+    const [ids, positions, angles] = [0, 1, 2].map(() => new BigInt64Array(rows)) as [
+      BigInt64Array,
+      BigInt64Array,
+      BigInt64Array,
+    ];
+    const lengths = new Int32Array(rows);
+    const column = (values: BigInt64Array) => new Tensor('int64', values, [rows, 1]);
+    const shape = [rows, kvHeads, 1, capacity, headDim];
+    return {
+      ...{ cache, ids, positions, angles, lengths },
+      tensors: [
+        ['ids', column(ids)],
+        ['positions', column(positions)],
+        ['angles', column(angles)],
+        ['lengths', new Tensor('int32', lengths, [rows])],
+        ['slots', slots(capacity)],
+        ...cache.flatMap(({ keys, values }, layer): [string, Tensor][] => [
+          [`keys/${layer}`, floatTensor(keys, shape)],
+          [`values/${layer}`, floatTensor(values, shape)],
+        ]),
+      ],
+    };
+  }
+}
