@@ -93,7 +93,10 @@ export function tableAsPolicy(
       const given = scored(table, rows, scores);
       return {
         scores: given,
-        pullback: async (cotangents) => pull(rows, given.tokens, cotangents as Record<string, Float64Array>),
+        async pullback(cotangents) {
+          pull(rows, given.tokens, cotangents as Record<string, Float64Array>);
+          return given;
+        },
         release: async () => {},
       };
     },

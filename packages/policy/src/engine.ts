@@ -3,6 +3,7 @@ import type { Model } from './architecture.js';
 import { checkOptimizer, checkSampling, checkScoring, checkTrees, requireLanguageHead } from './checks.js';
 import { sample } from './decode.js';
 import { KelpieError } from './errors.js';
+import type { HeadOptions } from './head-passes.js';
 import { mix, movingOf, variantOf } from './kept-reference.js';
 import { type Layout, layOut } from './layout.js';
 import { type OpenedModel, openModel, saveModel } from './model-folder.js';
@@ -16,6 +17,7 @@ import { flatten, unpack } from './token-scores.js';
 import type {
   AdamWOptions,
   Completion,
+  Cotangents,
   OpenOptions,
   Policy,
   PolicyInfo,
@@ -28,8 +30,12 @@ import type {
   StepReport,
   TokenScores,
   Vjp,
+  VjpRequest,
 } from './types.js';
 import { hashWeights } from './weights.js';
+
+type FlatScores = ReadonlyMap<ScoreName, Float64Array>;
+type PullOptions = HeadOptions & { readonly valued: readonly ScoreName[] };
 
 interface Optimizer {
   readonly options: Required<AdamWOptions>;
@@ -120,9 +126,15 @@ export class Engine implements Policy {
     );
   }
 
-  async vjp(request: ScoreRequest): Promise<Vjp> {
+  async vjp(request: VjpRequest): Promise<Vjp> {
     checkScoring(request, this.#model);
     const layout = layOut(request.trees, this.#model);
+    return request.logprobs === undefined
+      ? this.#vjpOf(request, layout)
+      : this.#vjpLater(request, layout, request.logprobs);
+  }
+
+  async #vjpOf(request: ScoreRequest, layout: Layout): Promise<Vjp> {
     const { heads } = this.#passes;
     const forward = await this.#passes.forward(layout, this.#policy, { keep: true });
     const kept = heads.keepLogits(layout, request.scores);
@@ -140,6 +152,39 @@ export class Engine implements Policy {
       throw error;
     });
     const scores = unpack(layout.counts, scored);
+    const pull = async (cotangents: Cotangents) => {
+      const flat = flatten(layout.counts, names, cotangents);
+      if (flat.size === 0) return scores;
+      const gradients = this.#training.gradients;
+      this.#fresh = false;
+      const { dHidden } = await heads.scoreVjp(forward, flat, this.#opened.weights, gradients, options);
+      await this.#passes.backward(forward, this.#opened.weights, dHidden, gradients);
+      return scores;
+    };
+    return this.#once(scores, pull, release);
+  }
+
+  /** The reference is scored, and its hidden states are kept; all else waits for the cotangents. */
+  async #vjpLater(request: ScoreRequest, layout: Layout, logprobs: Float64Array): Promise<Vjp> {
+    const { temperature = 1, scores: names } = request;
+    const known = unpack(layout.counts, flatten(layout.counts, ['logprobs'], { logprobs }));
+    let reference = await this.#referenceOf(names, layout);
+    let scores = known;
+    if (reference !== undefined && names.includes('referenceLogprobs')) {
+      const { hidden, weights } = reference;
+      const of = { layout, hidden, saved: new Map(), release: () => {} };
+      const scored = await this.#passes.heads.score(of, ['logprobs'], weights, { temperature });
+      scores = { ...known, referenceLogprobs: unpack(layout.counts, scored).logprobs! };
+    }
+    const pull = (cotangents: Cotangents) => this.#pull(request, layout, cotangents, async () => reference);
+    const release = () => {
+      reference = undefined;
+    };
+    return this.#once(scores, pull, release);
+  }
+
+  /** What may be pulled back once, with the weights as they are. */
+  #once(scores: TokenScores, pull: (cotangents: Cotangents) => Promise<TokenScores>, release: () => void): Vjp {
     const changes = this.#changes;
     let open = true;
     return {
@@ -153,12 +198,7 @@ export class Engine implements Policy {
               code: 'pullback-stale',
             });
           }
-          const flat = flatten(layout.counts, request.scores, cotangents);
-          if (flat.size === 0) return;
-          const gradients = this.#training.gradients;
-          this.#fresh = false;
-          const { dHidden } = await heads.scoreVjp(forward, flat, this.#opened.weights, gradients, options);
-          await this.#passes.backward(forward, this.#opened.weights, dHidden, gradients);
+          return await pull(cotangents);
         } finally {
           release();
         }
@@ -173,26 +213,43 @@ export class Engine implements Policy {
   async pull({ cotangents, ...request }: PullRequest): Promise<TokenScores> {
     checkScoring(request, this.#model);
     const layout = layOut(request.trees, this.#model);
+    return this.#pull(request, layout, cotangents, () => this.#referenceOf(request.scores, layout));
+  }
+
+  async #pull(
+    request: ScoreRequest,
+    layout: Layout,
+    cotangents: Cotangents,
+    referenceOf: () => Promise<HeadOptions['reference']>,
+  ): Promise<TokenScores> {
     const flat = flatten(layout.counts, request.scores, cotangents);
     if (flat.size === 0) return this.score(request);
-    const { weights } = this.#opened;
     const { temperature = 1, scores: valued } = request;
-    const gradients = this.#training.gradients;
-    if (this.#passes.pullsAtOnce(layout)) {
-      const reference = await this.#referenceOf(valued, layout);
-      const options = { temperature, reference, valued };
-      const fresh = this.#fresh;
-      this.#fresh = false;
-      return unpack(layout.counts, await this.#passes.pull(layout, flat, weights, gradients, { ...options, fresh }));
-    }
+    const reference = await referenceOf();
+    const options = { temperature, valued, ...(reference && { reference }) };
+    const values = await (this.#passes.pullsAtOnce(layout)
+      ? this.#pullAtOnce(layout, flat, options)
+      : this.#pullInTurn(layout, flat, options));
+    // With tokens banned, whatever it was that was not finite is scored with care; the gradient is the same.
+    const finite = [...values.values()].every((of) => of.every(Number.isFinite));
+    return finite ? unpack(layout.counts, values) : this.score(request);
+  }
+  #pullAtOnce(layout: Layout, cotangents: FlatScores, options: PullOptions): Promise<FlatScores> {
+    const fresh = this.#fresh;
+    this.#fresh = false;
+    const { gradients } = this.#training;
+    return this.#passes.pull(layout, cotangents, this.#opened.weights, gradients, { ...options, fresh });
+  }
+
+  async #pullInTurn(layout: Layout, cotangents: FlatScores, options: PullOptions): Promise<FlatScores> {
+    const { weights } = this.#opened;
+    const { gradients } = this.#training;
     const forward = await this.#passes.forward(layout, this.#policy, { keep: true });
     try {
-      const reference = await this.#referenceOf(valued, layout);
-      const options = { temperature, reference, valued };
       this.#fresh = false;
-      const { dHidden, values } = await this.#passes.heads.scoreVjp(forward, flat, weights, gradients, options);
+      const { dHidden, values } = await this.#passes.heads.scoreVjp(forward, cotangents, weights, gradients, options);
       await this.#passes.backward(forward, weights, dHidden, gradients);
-      return unpack(layout.counts, values);
+      return values;
     } finally {
       forward.release();
     }

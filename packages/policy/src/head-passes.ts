@@ -3,7 +3,7 @@ import { accumulators, feedsOf } from './feeds.js';
 import type { Layout } from './layout.js';
 import type { FloatArray, Weights } from './parameters.js';
 import type { Forward, PassesOptions } from './passes.js';
-import { isScalar, REFERENCE, scoreGraph, scoreOf, scoreVjpGraph } from './score.js';
+import { isScalar, REFERENCE, readsBans, scoreGraph, scoreOf, scoreVjpGraph } from './score.js';
 import { floats, floatTensor, type Session, type Sessions, Tensor } from './sessions.js';
 import type { ScoreName } from './types.js';
 import { allocate } from './weights.js';
@@ -119,7 +119,7 @@ export class HeadPasses {
 
   /**
    * Gradients of the head's trained tensors are added to `gradients`; returns d / d hidden [scored, hidden], and the
-   * values of `valued` scores on the way.
+   * values of `valued` scores on the way, not finite where a token is banned that the cotangents' scores do not mind.
    */
   async scoreVjp(
     { layout, hidden }: Forward,
@@ -135,7 +135,11 @@ export class HeadPasses {
     const keptHere = names.every(isScalar) ? undefined : kept;
     const session = await this.#sessions.get(
       `head/vjp/${names.join()}/${valued.join()}/${tempered}/${keptHere !== undefined}`,
-      () => scoreVjpGraph({ model, dtype, scores: names, wanted, valued, tempered, kept: keptHere !== undefined }),
+      () =>
+        scoreVjpGraph({
+          ...{ model, dtype, scores: names, wanted, valued, tempered },
+          ...{ bans: readsBans(names), kept: keptHere !== undefined },
+        }),
     );
     const values = new Map(valued.map((name) => [name, new Float64Array(layout.sources.length)]));
     const dHidden = allocate(dtype, hidden.length);

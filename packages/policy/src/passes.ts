@@ -20,7 +20,7 @@ import type { Layout } from './layout.js';
 import { type Lookup, type Mode, ModelBuilder, type Products } from './model-builder.js';
 import type { FloatArray, LoraModule, Weights } from './parameters.js';
 import { RowFeeds } from './row-feeds.js';
-import { scoreOf, scoreVjpGraph } from './score.js';
+import { readsBans, scoreOf, scoreVjpGraph } from './score.js';
 import { floats, floatTensor, type Session, Sessions, Tensor } from './sessions.js';
 import { TurnedWeights } from './turned.js';
 import type { ScoreName } from './types.js';
@@ -86,6 +86,12 @@ export interface PassesOptions {
   /** What a forward pass hands to its backward pass (see `cut`). Default `products`. */
   readonly keep?: 'products' | 'nothing';
 }
+
+/**
+ * Of a run forward and back that keeps its memory: 16 MiB in float32. Some eight tensors of that size are written in each, and
+ * the first touch of fresh pages costs more than the writing.
+ */
+const ARENA_LOGITS = 2 ** 22;
 
 /** Every ONNX pass over a model's body: forward and backward, prefill and decoding steps; and through its heads at once. */
 export class Passes {
@@ -171,7 +177,8 @@ export class Passes {
 
   /**
    * Forward, head and backward in one run, where the cotangents are known beforehand: nothing is handed over or computed
-   * again. Gradients are added to `gradients`, which hold zeros if they are `fresh`; returns the values of `valued` scores.
+   * again. Gradients are added to `gradients`, which hold zeros if they are `fresh`; returns the values of `valued` scores,
+   * which are not finite where a token is banned and the cotangents' scores do not mind (see `readsBans`).
    */
   async pull(
     layout: Layout,
@@ -187,13 +194,17 @@ export class Passes {
   ): Promise<Map<ScoreName, Float64Array>> {
     const scores = [...cotangents.keys()];
     const tempered = temperature !== 1;
-    const session = await this.sessions.get(`pull/${scores.join()}/${valued.join()}/${tempered}/${fresh}`, () => {
+    const { model, dtype } = this.#options;
+    const build = () => {
       const wanted = this.heads.trainedOf(scores);
-      const { model, dtype } = this.#options;
-      const head = scoreVjpGraph({ model, dtype, scores, wanted, valued, tempered, placed: true });
+      const bans = readsBans(scores);
+      const head = scoreVjpGraph({ model, dtype, scores, wanted, valued, tempered, bans, placed: true });
       const whole = fuse(this.#joint(), head);
       return fresh ? withoutAccumulators(whole) : whole;
-    });
+    };
+    const arena = layout.sources.length * model.dimensions.vocabularySize <= ARENA_LOGITS;
+    const name = `pull/${scores.join()}/${valued.join()}/${tempered}/${fresh}/${arena}`;
+    const session = await this.sessions.get(name, build, { arena });
     const whole = { from: 0, to: layout.sources.length };
     const read = [...scores, ...valued].some((name) => scoreOf(name).needsReference) ? reference : undefined;
     const feeds = new Map([...this.#rows.of(layout), ...this.heads.feeds(layout, whole, temperature, read?.hidden)]);

@@ -103,6 +103,11 @@ export function isScalar(name: ScoreName): boolean {
   return 'scalar' in scoreOf(name);
 }
 
+/** Whether the gradient of one of these scores is another where tokens are banned: a target's log-probability never is. */
+export function readsBans(names: readonly ScoreName[]): boolean {
+  return names.some((name) => name !== 'logprobs' && !isScalar(name));
+}
+
 function context({ model, dtype, tempered, bans = true, placed = false }: HeadGraphOptions): {
   m: ModelBuilder;
   hidden: Value;

@@ -30,16 +30,20 @@ export class Sessions {
     this.#options = options;
   }
 
-  async get(name: string, build: () => Graph): Promise<Session> {
+  /**
+   * @param arena keeps the memory of the largest run for the next, which spares the system's fresh pages. It is never given
+   *   back: for runs that are small and alike.
+   */
+  async get(name: string, build: () => Graph, { arena = false } = {}): Promise<Session> {
     let opened = this.#open.get(name);
     if (opened === undefined) {
-      opened = this.#create(name, build());
+      opened = this.#create(name, build(), arena);
       this.#open.set(name, opened);
     }
     return (await opened).session;
   }
 
-  async #create(name: string, graph: Graph): Promise<{ session: Session; native: InferenceSession }> {
+  async #create(name: string, graph: Graph, arena: boolean): Promise<{ session: Session; native: InferenceSession }> {
     let native: InferenceSession;
     try {
       native = await InferenceSession.create(encodeModel(withoutIdentities(graph)), {
@@ -49,8 +53,8 @@ export class Sessions {
         executionMode: 'sequential',
         graphOptimizationLevel: this.#options.verbatim ? 'disabled' : 'all',
         enableMemPattern: false,
-        // An arena a session would never give back what its largest batch took; all sessions share malloc's heap instead.
-        enableCpuMemArena: false,
+        // Without arenas all sessions share malloc's heap.
+        enableCpuMemArena: arena,
         // Threads that sleep between the operators of a run wake late. Every session has threads of its own: those that
         // spin on after a run would take the cores from the session that runs next.
         extra: { session: { intra_op: { allow_spinning: '1' }, force_spinning_stop: '1' } },

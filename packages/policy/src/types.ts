@@ -73,10 +73,22 @@ export interface PullRequest extends ScoreRequest {
   readonly cotangents: Cotangents;
 }
 
+export interface VjpRequest extends ScoreRequest {
+  /**
+   * [rows, tokens]: the policy's log-probabilities at the temperature, known beforehand, as its own decoder knows what it
+   * drew. Forward pass, heads and backward pass then wait for the cotangents and are one run, as in `pull`.
+   */
+  readonly logprobs?: Float64Array;
+}
+
 export interface Vjp {
+  /** Where log-probabilities were given, these, and of what was asked for `referenceLogprobs`. */
   readonly scores: TokenScores;
-  /** Adds the gradients of this batch to the accumulated ones. To be called at most once, and before any weights change. */
-  pullback(cotangents: Cotangents): Promise<void>;
+  /**
+   * Adds the gradients of this batch to the accumulated ones; all scores that were asked for come back, as the passes took
+   * them. To be called at most once, and before any weights change.
+   */
+  pullback(cotangents: Cotangents): Promise<TokenScores>;
   /** Drops what the forward pass kept, when no pullback will come. */
   release(): Promise<void>;
 }
@@ -222,7 +234,7 @@ export interface SaveOptions {
 export interface Policy {
   readonly info: PolicyInfo;
   score(request: ScoreRequest & { readonly of?: 'policy' | 'reference' }): Promise<TokenScores>;
-  vjp(request: ScoreRequest): Promise<Vjp>;
+  vjp(request: VjpRequest): Promise<Vjp>;
   /**
    * `vjp` and its pullback at once. Forward, head and backward are one run where all logits fit into memory and each
    * source has one target.

@@ -13,7 +13,7 @@ import {
   type Totals,
   total,
 } from '@kelpie/objectives';
-import { KelpieError, type Policy, type ScoreName as PolicyScoreName } from '@kelpie/policy';
+import { KelpieError, type Policy, type ScoreName as PolicyScoreName, type TokenScores } from '@kelpie/policy';
 import { messageOf } from './files.js';
 import { batchOf, join, splitCotangents } from './join.js';
 import { exampleOfRow, idsOf, inputOf, type Part, requireFinite, scoresOf } from './rows.js';
@@ -51,6 +51,8 @@ export interface StepOptions {
 export interface AccumulatedStep extends StepResult {
   /** Metrics of each micro-batch, in order; of the whole step alone where the objective had to see it at once. */
   readonly microBatches: readonly Metrics[];
+  /** What came back from the forward passes that parts brought along, in the parts' order. */
+  readonly scored: readonly (TokenScores | undefined)[];
 }
 
 /**
@@ -69,11 +71,15 @@ export async function accumulate(
   const needs = scoresNeeded(task);
   const logged = entropy && !needs.includes('entropy') ? [...needs, 'entropy' as const] : needs;
   const apart = average === 'micro-batches';
+  const scored: (TokenScores | undefined)[] = [];
   if (objective.separable || apart || parts.length === 1) {
     const results: StepResult[] = [];
     const ofStep = apart ? undefined : await batchesOf(task, parts, step);
     let { state } = task;
+    let running = Promise.resolve();
     for (const part of parts) {
+      // A part that was scored before is judged while the pass back of the one before it runs.
+      if (part.forward === undefined || ofStep === undefined) await running;
       const batches = ofStep ?? (await batchesOf(task, [part], step));
       const evaluated = (scores: Scores) => {
         const own = { totals: apart ? part.totals : totals, batches, ...(state && { state }) };
@@ -86,34 +92,37 @@ export async function accumulate(
         const given = await policy.pull({ trees: part.trees, scores: logged, temperature, cotangents });
         const { loss, metrics } = evaluated(scoresOf(given));
         results.push({ loss, metrics });
+        scored.push(undefined);
         continue;
       }
-      const {
-        scores: given,
-        pullback,
-        release,
-      } = part.forward ?? (await policy.vjp({ trees: part.trees, scores: logged, temperature }));
+      const forward = part.forward ?? (await policy.vjp({ trees: part.trees, scores: logged, temperature }));
       try {
-        const { loss, metrics, cotangents } = evaluated(only(scoresOf(given), logged));
-        await pullback(cotangents);
+        const { loss, metrics, cotangents } = evaluated(only(scoresOf(forward.scores), logged));
         results.push({ loss, metrics });
+        await running;
+        running = forward.pullback(cotangents).then((gave) => {
+          scored.push(part.forward && gave);
+        });
+        running.catch(() => {});
       } catch (error) {
-        await release();
+        await running.catch(() => {});
+        await forward.release();
         throw error;
       }
     }
+    await running;
     const microBatches = results.map(({ metrics }) => metrics);
     const loss = sum(results.map((result) => result.loss));
-    return { loss, metrics: mergeMetrics(microBatches), microBatches, ...(state && { state }) };
+    return { loss, metrics: mergeMetrics(microBatches), microBatches, scored, ...(state && { state }) };
   }
   const { evaluation, joined } = await evaluateJoined(task, parts, logged, step);
   const slices = splitCotangents(evaluation.cotangents, joined, parts);
   for (const [i, { trees, forward }] of parts.entries()) {
     const cotangents = slices[i]!;
-    if (forward !== undefined) await forward.pullback(cotangents);
-    else await policy.pull({ trees, scores: needs, temperature, cotangents });
+    scored.push(await forward?.pullback(cotangents));
+    if (forward === undefined) await policy.pull({ trees, scores: needs, temperature, cotangents });
   }
-  return { ...evaluation, microBatches: [evaluation.metrics] };
+  return { ...evaluation, microBatches: [evaluation.metrics], scored };
 }
 
 function only(scores: Scores, names: readonly PolicyScoreName[]): Scores {

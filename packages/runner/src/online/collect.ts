@@ -3,6 +3,7 @@ import type { Policy, ScoreName } from '@kelpie/policy';
 import type { RewardState } from '@kelpie/rewards';
 import type { ReferenceTable } from '../rows.js';
 import { drawJudged } from './dynamic-sampling.js';
+import { inProcess } from './engines/index.js';
 import { flat } from './lessons.js';
 import type { RolloutScores } from './metrics.js';
 import type { OnlineOptions } from './options.js';
@@ -12,7 +13,10 @@ import {
   type Forward,
   type OnlinePrompt,
   type Rollouts,
+  type Scored,
+  scoredTable,
   scoreForward,
+  scoreLater,
   scoreTable,
 } from './rollouts.js';
 import { stopwatch } from './stopwatch.js';
@@ -33,6 +37,8 @@ export interface CollectOptions
   readonly tokenizer?: Parameters<typeof rewardRows>[1];
   /** What training reads of the policy, where its first update is on all that was drawn: it goes on from the passes that score. */
   readonly forward?: readonly ScoreName[] | undefined;
+  /** Whether the decoder's log-probabilities may stand for the scorer's until training has made its passes. */
+  readonly trusting?: boolean;
   /** What is read of the policy that draws, and of the reference; none of the latter where there is none. */
   readonly scores: { readonly policy: readonly ScoreName[]; readonly reference: readonly ScoreName[] };
 }
@@ -57,19 +63,22 @@ export interface Collected {
   readonly sampled?: Float64Array;
   /** Forward passes that wait for the first update, as far as `forward` asked for them. */
   readonly forwards: readonly Forward[];
+  /** The same with the scores of the passes that were made since. */
+  complete(scored: Scored): Collected;
   readonly times: Readonly<Record<Exclude<Phase, 'training'>, PhaseTime>>;
 }
 
 /**
- * Draws, judges and scores. Log-probabilities of the policy that drew are the scorer's, never the decoder's: ratios and
- * divergences begin at exactly 1 and 0.
+ * Draws, judges and scores. What is told of the policy that drew is the scorer's, never the decoder's: divergences begin at
+ * exactly 0. Where training reads nothing but log-probabilities, and draws by itself, it takes the decoder's, rounded
+ * otherwise, and its forward pass is one run with the pass back, which scores on the way.
  */
 export async function collect(
   policy: Policy,
   prompts: readonly OnlinePrompt[],
   options: CollectOptions,
 ): Promise<Collected> {
-  const { critic, scores, divergence, forward } = options;
+  const { critic, scores, divergence, forward, trusting = false } = options;
   const { rollouts, judged, times, metrics: drawing } = await drawJudged(policy, prompts, options);
   const clock = stopwatch();
   const tokens = rollouts.completionMask.reduce((sum, bit) => sum + bit, 0);
@@ -96,26 +105,42 @@ export async function collect(
   const others = scores.reference.filter((name) => name !== 'logprobs');
   const ofReference =
     others.length > 0 && (await scoreTable(policy, rollouts.examples, { ...how, scores: others, of: 'reference' }));
-  const { table, forwards } =
-    forward !== undefined
+  const later = trusting && alike && reads(options) && rollouts.external === undefined;
+  const { table, forwards } = later
+    ? await scoreLater(policy, rollouts.examples, logprobsOf(rollouts), { ...how, scores: own })
+    : forward !== undefined
       ? await scoreForward(policy, rollouts.examples, { ...how, scores: own })
       : { table: await scoreTable(policy, rollouts.examples, { ...how, scores: own }), forwards: [] };
-  const { referenceLogprobs, ...drawn } = table as ReferenceTable & { readonly referenceLogprobs?: Table };
-  const old = { ...drawn, ...values };
-  const sampled = alike ? drawn : apart;
-  const reference = { ...(referenceLogprobs && { logprobs: referenceLogprobs }), ...ofReference };
   const scoring = { seconds: clock(), tokens };
-  return {
-    rollouts,
-    judged,
-    drawing,
-    old,
-    reference,
-    scores: scoresOn(rollouts, old, reference),
-    ...(sampled?.logprobs && { sampled: flat(rollouts, sampled.logprobs) }),
-    forwards,
-    times: { ...times, scoring },
+  const withScores = (table: ReferenceTable): Collected => {
+    const { referenceLogprobs, ...drawn } = table as ReferenceTable & { readonly referenceLogprobs?: Table };
+    const old = { ...drawn, ...values };
+    const sampled = alike ? drawn : apart;
+    const reference = { ...(referenceLogprobs && { logprobs: referenceLogprobs }), ...ofReference };
+    return {
+      rollouts,
+      judged,
+      drawing,
+      old,
+      reference,
+      scores: scoresOn(rollouts, old, reference),
+      ...(sampled?.logprobs && { sampled: flat(rollouts, sampled.logprobs) }),
+      forwards,
+      times: { ...times, scoring },
+      complete: (scored) => (later ? withScores(scoredTable(rollouts.examples, own, scored)) : withScores(table)),
+    };
   };
+  return withScores(table);
+}
+
+/** Whether the policy's log-probabilities are all that is read of it before it has learnt. */
+function reads({ engine = inProcess, forward, scores }: CollectOptions): boolean {
+  const read = [...(forward ?? []), ...scores.policy];
+  return engine.name === inProcess.name && forward !== undefined && read.every((name) => name === 'logprobs');
+}
+
+function logprobsOf({ prompts, completions }: Rollouts): Float64Array[][] {
+  return prompts.map((_, at) => completions.filter(({ prompt }) => prompt === at).map(({ logprobs }) => logprobs));
 }
 
 type Table = readonly (readonly Float64Array[])[];
@@ -130,7 +155,7 @@ function scoresOn(grid: Grid, old: ReferenceTable, reference: ReferenceTable): R
   const { logprobs, entropy, values, reverseKl, forwardKl } = old;
   return {
     logprobs: flat(grid, logprobs!),
-    entropy: flat(grid, entropy!),
+    ...(entropy && { entropy: flat(grid, entropy) }),
     ...(reference.logprobs && { referenceLogprobs: flat(grid, reference.logprobs) }),
     ...(values && { values: flat(grid, values) }),
     ...(reverseKl && { reverseKl: flat(grid, reverseKl) }),

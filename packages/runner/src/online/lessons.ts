@@ -1,11 +1,11 @@
 import { plan } from '@kelpie/data';
 import { type Grid, type Metrics, meanMetrics, mergeMetrics, type ObjectiveState } from '@kelpie/objectives';
-import { pathsOf, type TokenTree, treeOf } from '@kelpie/policy';
+import { pathsOf, type TokenScores, type TokenTree, treeOf } from '@kelpie/policy';
 import { type Example, idsOf, type Part, pack, partOf, type ReferenceTable } from '../rows.js';
 import { updatePolicy } from '../run-shell.js';
 import { accumulate, scoresNeeded, type Task } from '../step.js';
 import type { OnlineOptions } from './options.js';
-import { type Forward, microBatches } from './rollouts.js';
+import { type Forward, microBatches, type Scored } from './rollouts.js';
 
 /** What is learnt from rollouts: completions with all that an objective may read of them. */
 export interface Lessons {
@@ -82,6 +82,8 @@ export interface Learnt {
   readonly updates: number;
   readonly metrics: Readonly<Record<string, number>>;
   readonly state?: ObjectiveState;
+  /** Scores of the passes that were made now, whether the first update went on from them or not. */
+  readonly scored: Scored;
 }
 
 type Pace = Pick<OnlineOptions, 'rolloutEpochs' | 'miniBatches' | 'microBatchTokens' | 'microBatchRows'>;
@@ -120,12 +122,16 @@ export async function learn(
 ): Promise<Learnt> {
   const { examples } = lessons;
   let { state } = task;
-  if (examples.length === 0) return { loss: 0, gradNorm: 0, updates: 0, metrics: {}, ...(state && { state }) };
+  if (examples.length === 0) {
+    const scored = await unused(forwards, new Map());
+    return { loss: 0, gradNorm: 0, updates: 0, metrics: {}, scored, ...(state && { state }) };
+  }
   const rowsPerStep = Math.ceil(examples.length / miniBatches);
   const shuffle = miniBatches > 1;
   const losses: number[] = [];
   const norms: number[] = [];
   const metrics: Metrics[] = [];
+  const scored = new Map<Forward, TokenScores>();
   for (const { rows } of plan({ examples, rowsPerStep, epochs: rolloutEpochs, seed, shuffle }).from()) {
     const given = { lessons, rows, budget, step };
     const first = losses.length === 0;
@@ -133,6 +139,7 @@ export async function learn(
     const result = await update({ ...task, ...(state && { state }) }, own);
     const fit = critic && (await update(critic.task, { ...given, learningRate: critic.learningRate }));
     state = result.state;
+    for (const [forward, scores] of result.scored) scored.set(forward, scores);
     losses.push(result.loss);
     norms.push(result.gradNorm);
     const ofCritic = fit && { ...fit.metrics, 'critic/grad_norm': { sum: fit.gradNorm, count: 1 } };
@@ -144,6 +151,7 @@ export async function learn(
     gradNorm: mean(norms),
     updates: losses.length,
     metrics: meanMetrics(mergeMetrics(metrics)),
+    scored,
     ...(state && { state }),
   };
 }
@@ -161,7 +169,9 @@ interface Update {
 async function update(task: Task, { lessons, rows, budget, step, learningRate, forwards = [] }: Update) {
   const own = rows.map((row) => lessons.examples[row]!);
   const needs = scoresNeeded(task);
-  const parts = microBatches(own, budget, task.policy.info).map((batch): Part => {
+  const atOnce = forwards.some(({ later }) => later);
+  const from: (Forward | undefined)[] = [];
+  const parts = microBatches(own, { ...budget, atOnce }, task.policy.info).map((batch): Part => {
     const part = lessonPart(
       task,
       lessons,
@@ -170,11 +180,26 @@ async function update(task: Task, { lessons, rows, budget, step, learningRate, f
     const made = forwards.find(
       ({ trees, vjp }) => sameTrees(trees, part.trees) && needs.every((name) => vjp.scores[name] !== undefined),
     );
+    from.push(made);
     return made === undefined ? part : { ...part, forward: made.vjp };
   });
   const result = await accumulate(task, parts, { step, entropy: false });
+  const given = from.flatMap((forward, at): [Forward, TokenScores][] => {
+    const scores = result.scored[at];
+    return forward && scores ? [[forward, scores]] : [];
+  });
+  const scored = await unused(forwards, new Map(given));
   const { gradNorm } = await updatePolicy(task.policy, learningRate, step, () => idsOf(own));
-  return { ...result, gradNorm };
+  return { ...result, gradNorm, scored };
+}
+
+/** With the scores of the passes that nothing was learnt from: they are due before the weights change. */
+async function unused(forwards: readonly Forward[], scored: Scored): Promise<Scored> {
+  const all = new Map(scored);
+  for (const forward of forwards) {
+    if (forward.later && !all.has(forward)) all.set(forward, await forward.vjp.pullback({}));
+  }
+  return all;
 }
 
 /** The very same ones: a forward pass over them is this part's. */

@@ -85,6 +85,7 @@ async function loop(run: OnlineRun, planned: PlannedOnline, events: Events): Pro
   const before = checkpoint?.state.before ?? (await measureAt(0));
   let saved = at.step;
   const save = async () => {
+    keepRollouts();
     await events.flush();
     const state: LoopState = { step: at.step, config, threads: policy.info.threads, before, own: { ...at } };
     const folder = await saveCheckpoint(join(outFolder, 'checkpoints'), {
@@ -121,12 +122,14 @@ async function loop(run: OnlineRun, planned: PlannedOnline, events: Events): Pro
     }
   };
   const alarm = samplerAlarm(engine);
+  /** Writes what is kept of the last step's completions: the next step's are being drawn meanwhile. */
+  let keepRollouts = () => {};
 
   await settle();
   while (at.step < steps && spent(at, options) === undefined && !signal?.aborted) {
     const step = at.step + 1;
     const watch = stopwatch();
-    const collected = await collect(
+    const collecting = collect(
       policy,
       order.at(at.step).rows.map((row) => prompts[row]!),
       {
@@ -136,17 +139,22 @@ async function loop(run: OnlineRun, planned: PlannedOnline, events: Events): Pro
         ...drawingOf(planned, prompts),
         forward:
           planned.take === 'all' && options.miniBatches === 1 ? readInTraining(run, planned, at.coef) : undefined,
+        // What the first step is checked by are passes of the scorer.
+        trusting: step > 1,
         version: at.step,
         state: at.rewardState,
         seed: seedOf(seed, step),
       },
-    ).catch(keepAnd(`step ${step}`));
+    );
+    collecting.catch(() => {});
+    keepRollouts();
+    const collected = await collecting.catch(keepAnd(`step ${step}`));
     const teach = async () => {
       const prepared = await Promise.resolve()
         .then(() => prepareStep(collected, { ...planned, step, coef: at.coef }))
         .catch(keepAnd(`step ${step}`));
-      const told = [...(collected.rollouts.sampler.warnings ?? []), ...prepared.warnings, ...alarm(prepared.metrics)];
-      for (const message of told) events.warn(message);
+      for (const message of [...(collected.rollouts.sampler.warnings ?? []), ...prepared.warnings])
+        events.warn(message);
       const collecting = watch();
 
       const { objectiveOptions } = planned;
@@ -175,11 +183,14 @@ async function loop(run: OnlineRun, planned: PlannedOnline, events: Events): Pro
           critic &&
           criticTask(critic, run.objectiveOptions, pace * (options.criticLearningRate ?? options.learningRate)),
       });
-      return { prepared, collecting, learningRate, learnt, seconds: watch() };
+      const seconds = watch();
+      const told = prepared.tell(collected.complete(learnt.scored));
+      for (const message of alarm(told.metrics)) events.warn(message);
+      return { told, others: collecting + watch(), learningRate, learnt, seconds };
     };
     const {
-      prepared,
-      collecting,
+      told,
+      others,
       learningRate,
       learnt,
       seconds: learning,
@@ -195,17 +206,17 @@ async function loop(run: OnlineRun, planned: PlannedOnline, events: Events): Pro
     const { history: past } = at;
     at = {
       step,
-      coef: controller.update(prepared.kl ?? 0, collected.rollouts.rows).klCoef,
-      ...(prepared.kl !== undefined && { kl: prepared.kl }),
+      coef: controller.update(told.kl ?? 0, collected.rollouts.rows).klCoef,
+      ...(told.kl !== undefined && { kl: told.kl }),
       rewardState: collected.judged.state,
       ...(learnt.state && { objectiveState: learnt.state }),
-      history: withStep(past, prepared.metrics.reward, collected.judged.watched),
+      history: withStep(past, told.metrics.reward, collected.judged.watched),
       seconds: at.seconds + clock(),
       due: [],
       ...(at.now && { now: at.now }),
     };
     at = { ...at, due: dutiesBehind(at, options) };
-    const seconds = collecting + training.seconds;
+    const seconds = others + training.seconds;
     const { tokens } = training;
     events.emit({
       type: 'step',
@@ -214,7 +225,7 @@ async function loop(run: OnlineRun, planned: PlannedOnline, events: Events): Pro
       loss: learnt.loss,
       gradNorm: learnt.gradNorm,
       learningRate,
-      metrics: { ...learnt.metrics, ...prepared.metrics, updates: learnt.updates },
+      metrics: { ...learnt.metrics, ...told.metrics, updates: learnt.updates },
       timing: {
         seconds,
         tokens,
@@ -223,15 +234,20 @@ async function loop(run: OnlineRun, planned: PlannedOnline, events: Events): Pro
         phases: { ...collected.times, training },
       },
     });
-    events.emit({ type: 'rollouts', step, rows: prepared.records(tokenizer) });
+    keepRollouts = () => {
+      events.emit({ type: 'rollouts', step, rows: told.records(tokenizer) });
+      keepRollouts = () => {};
+    };
     for (const name of newlyGamed(past, at.history)) {
       events.warn(
         `the reward rises while the watched \`${name}\` falls: the policy may be gaming what it is trained on`,
       );
     }
+    if (at.due.length > 0) keepRollouts();
     await settle();
     if (saveEvery > 0 && step % saveEvery === 0 && step < steps) await save();
   }
+  keepRollouts();
   const { step, now = before } = at;
   const { metrics } = now;
   const early = spent(at, options);

@@ -17,7 +17,7 @@ type Numbers = Readonly<Record<string, number>>;
 /** Scores of a step's completions, each [rows, tokens]. */
 export interface RolloutScores {
   readonly logprobs: Float64Array;
-  readonly entropy: Float64Array;
+  readonly entropy?: Float64Array;
   readonly referenceLogprobs?: Float64Array;
   /** Of the critic, before it learns. */
   readonly values?: Float64Array;
@@ -106,7 +106,7 @@ export function completionMetrics(rollouts: Rollouts, { entropy }: Pick<RolloutS
     'completions/mean_terminated_length': mean(terminated),
     'completions/clipped_ratio': 1 - terminated.length / divisor(lengths.length),
     'val/num_eos_tokens': terminated.length,
-    entropy: total(rowSums(rollouts, entropy)) / divisor(total(lengths)),
+    ...(entropy && { entropy: total(rowSums(rollouts, entropy)) / divisor(total(lengths)) }),
   };
 }
 
@@ -147,14 +147,19 @@ const OFF = 0.1;
  * @param logprobs [rows, tokens] of the policy, at the temperature that the engine's are meant at
  */
 export function samplerMetrics({ tokens, completions }: Rollouts, logprobs: Float64Array): Numbers {
-  const differences = completions.flatMap((completion, row) =>
-    Array.from(completion.logprobs, (logprob, token) => Math.abs(logprob - logprobs[row * tokens + token]!)),
-  );
-  const mean = (of: (difference: number) => number) =>
-    differences.reduce((sum, difference) => sum + of(difference), 0) / divisor(differences.length);
+  const found = { count: 0, sum: 0, most: 0, off: 0 };
+  completions.forEach((completion, row) => {
+    completion.logprobs.forEach((logprob, token) => {
+      const difference = Math.abs(logprob - logprobs[row * tokens + token]!);
+      found.count++;
+      found.sum += difference;
+      found.most = Math.max(found.most, difference);
+      if (difference > OFF) found.off++;
+    });
+  });
   return {
-    'sampler/mean_logprob_difference': mean((difference) => difference),
-    'sampler/max_logprob_difference': differences.reduce((most, difference) => Math.max(most, difference), 0),
-    'sampler/share_off': mean((difference) => (difference > OFF ? 1 : 0)),
+    'sampler/mean_logprob_difference': found.sum / divisor(found.count),
+    'sampler/max_logprob_difference': found.most,
+    'sampler/share_off': found.off / divisor(found.count),
   };
 }

@@ -10,7 +10,7 @@ import {
   type Vjp,
 } from '@kelpie/policy';
 import type { ReferenceTable } from '../rows.js';
-import { type Example, gridOf, scoresOf } from '../rows.js';
+import { type Example, gridOf, pack, scoresOf } from '../rows.js';
 import { budgetOf } from '../train-options.js';
 import { type Drawn, inProcess, type RolloutEngine } from './engines/index.js';
 import type { OnlineOptions } from './options.js';
@@ -103,15 +103,20 @@ export function rolloutsOf(
   };
 }
 
-type Budget = Pick<OnlineOptions, 'microBatchTokens' | 'microBatchRows'>;
+type Budget = Pick<OnlineOptions, 'microBatchTokens' | 'microBatchRows'> & {
+  /** Whether forward and backward passes of a micro-batch are one run, which holds all in between: short ones are faster. */
+  readonly atOnce?: boolean;
+};
 
 /** Completions and their lengths are often powers of two, as budgets are: their prompts shall find room beside them. */
 const ROOM = 1.25;
+/** Tokens of a run forward and back: 2.5 MB a layer and 128 hidden units, a cache's worth. */
+const AT_ONCE_TOKENS = 1024;
 
 /** Indices of examples, split as memory wants it. A group is never split. */
 export function microBatches(
   examples: readonly Example[],
-  { microBatchTokens = 0, microBatchRows }: Budget,
+  { microBatchTokens = 0, microBatchRows, atOnce = false }: Budget,
   { parameters }: { readonly parameters: number },
 ): readonly (readonly number[])[] {
   if (examples.length === 0) return [];
@@ -121,16 +126,25 @@ export function microBatches(
     rowsPerStep: examples.length,
     shuffle: false,
     microBatchTokens:
-      microBatchTokens === 0 ? Math.floor(ROOM * budgetOf(parameters, examples)) : Math.max(longest, microBatchTokens),
+      microBatchTokens > 0
+        ? Math.max(longest, microBatchTokens)
+        : Math.floor(ROOM * (atOnce ? Math.max(longest, AT_ONCE_TOKENS) : budgetOf(parameters, examples))),
     ...(microBatchRows !== undefined && { microBatchRows }),
   }).at(0).microBatches;
 }
 
-/** A forward pass over a micro-batch that waits for its cotangents. */
+/** A forward pass over a micro-batch, made or to be made, that waits for its cotangents. */
 export interface Forward {
+  /** Indices of the examples. */
+  readonly batch: readonly number[];
   readonly trees: readonly TokenTree[];
   readonly vjp: Vjp;
+  /** Whether the pass is to be made when the cotangents are there: its scores come then. */
+  readonly later: boolean;
 }
+
+/** Scores that passes gave when they were made. */
+export type Scored = ReadonlyMap<Forward, TokenScores>;
 
 /**
  * Tokens of forward passes that wait at once, at most; but one may. A pass keeps some 13 numbers of a token for each layer and
@@ -183,11 +197,49 @@ export async function scoreForward(
   const wait = async (batch: readonly number[]) => {
     const trees = treesOf(batch);
     const vjp = await policy.vjp({ trees, scores, temperature });
-    forwards.push({ trees, vjp });
+    forwards.push({ batch, trees, vjp, later: false });
     tell(table, examples, batch, vjp.scores);
   };
   for (const batch of waiting) await wait(batch).catch((error) => lettingGo(forwards)(error));
   return { table, forwards };
+}
+
+/**
+ * Passes to be made when training has its cotangents, where the policy's log-probabilities are known: what is scored now is
+ * the reference.
+ * @param logprobs by prompt, by completion
+ */
+export async function scoreLater(
+  policy: Policy,
+  examples: readonly Example[],
+  logprobs: NonNullable<ReferenceTable['logprobs']>,
+  { scores, temperature, ...budget }: Omit<Scoring, 'of'>,
+): Promise<{ readonly table: ReferenceTable; readonly forwards: readonly Forward[] }> {
+  const reference = scores.filter((name) => name === 'referenceLogprobs');
+  const table = emptyTable(reference, examples);
+  const forwards: Forward[] = [];
+  for (const batch of microBatches(examples, { ...budget, atOnce: true }, policy.info)) {
+    const trees = batch.map((index) => examples[index]!.tree);
+    const known = pack(
+      gridOf(trees),
+      batch.flatMap((index) => logprobs[index]!),
+    );
+    const vjp = await policy.vjp({ trees, scores, temperature, logprobs: known }).catch(lettingGo(forwards));
+    forwards.push({ batch, trees, vjp, later: true });
+    tell(table, examples, batch, vjp.scores);
+  }
+  return { table: { ...table, logprobs }, forwards };
+}
+
+/** What the passes of `scoreLater` gave in the end. */
+export function scoredTable(
+  examples: readonly Example[],
+  scores: readonly ScoreName[],
+  scored: Scored,
+): ReferenceTable {
+  const table = emptyTable(scores, examples);
+  for (const [{ batch }, given] of scored) tell(table, examples, batch, given);
+  return table;
 }
 
 /** What no update went on from takes memory no longer. */
