@@ -46,6 +46,52 @@ test.each(
   for (const [name, { data }] of apart) expect(apartBy(together.get(name)!.data, data), name).toBeLessThan(tolerance);
 });
 
+test.each(
+  cases.map((one) => ({ ...one, name: `${one.model.name}${one.lora ? ', LoRA' : ''}, ${one.dtype}, seed ${SEED}` })),
+)('$name: with log-probabilities that are known, all waits for the cotangents', async ({ model, dtype, lora }) => {
+  await using engine = await openTiny(model, { dtype, ...(lora && { lora }) });
+  const asked = { trees, scores: [...new Set([...allScores, 'referenceLogprobs' as const])], temperature: 0.8 };
+  const tolerance = dtype === 'float64' ? 1e-10 : 1e-4;
+  for (const names of [['logprobs'], allScores] as const) {
+    const expected = await engine.vjp(asked);
+    const all = cotangentsOf(expected.scores);
+    const cotangents = Object.fromEntries(names.map((name) => [name, all[name]!]));
+    await expected.pullback(cotangents);
+    const before = await takeGradients(engine);
+    const bodies = vi.spyOn(Passes.prototype, 'forward');
+    const atOnce = vi.spyOn(Passes.prototype, 'pull');
+    const later = await engine.vjp({ ...asked, logprobs: expected.scores.logprobs! });
+    const { logprobs, referenceLogprobs, rows, tokens, completionMask, ...others } = later.scores;
+    expect(others).toEqual({});
+    expect({ logprobs, rows, tokens, completionMask }).toEqual({
+      ...{ logprobs: expected.scores.logprobs, rows: expected.scores.rows, tokens: expected.scores.tokens },
+      completionMask: expected.scores.completionMask,
+    });
+    expect(apartBy(referenceLogprobs!, expected.scores.referenceLogprobs!)).toBeLessThan(tolerance);
+    const scores = await later.pullback(cotangents);
+    expect([bodies.mock.calls.length, atOnce.mock.calls.length]).toEqual([1, 1]);
+    for (const name of allScores) expect(apartBy(scores[name]!, expected.scores[name]!), name).toBeLessThan(tolerance);
+    const together = await takeGradients(engine);
+    for (const [name, { data }] of before)
+      expect(apartBy(together.get(name)!.data, data), name).toBeLessThan(tolerance);
+    vi.restoreAllMocks();
+  }
+});
+
+test('a score that a run forward and back cannot take for a banned token is taken with care', async () => {
+  await using engine = await openTiny(tinyModels[0]!);
+  const request = { trees, scores: ['logprobs', 'reverseKl'] } as const;
+  const scores = await engine.score(request);
+  const pull = Passes.prototype.pull;
+  vi.spyOn(Passes.prototype, 'pull').mockImplementation(async function (this: Passes, ...args) {
+    const values = await pull.apply(this, args);
+    values.get('reverseKl')!.fill(Number.NaN);
+    return values;
+  });
+  const cotangents = { logprobs: Float64Array.from(scores.completionMask) };
+  expect(await engine.pull({ ...request, cotangents })).toEqual(scores);
+});
+
 /** Largest difference, in units of the largest number or 1. */
 function apartBy(a: Float64Array, b: Float64Array): number {
   expect(a.length).toBe(b.length);

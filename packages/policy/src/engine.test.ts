@@ -320,6 +320,27 @@ test('a pullback can be taken once and before weights change; released vjps leav
   for (const { data } of (await policy.gradients()).values()) expect(data.every((value) => value === 0)).toBe(true);
 });
 
+test('a vjp of known log-probabilities can be pulled back once, before weights change, or only scored', async () => {
+  await using policy = await openPolicy({ ...init(), keepReference: true });
+  await train(policy, 1);
+  const asked = { trees: [pair], scores: ['logprobs', 'referenceLogprobs', 'entropy'] } as const;
+  const scores = await policy.score(asked);
+  const known = { ...asked, logprobs: scores.logprobs! };
+  const vjp = await policy.vjp(known);
+  expect(await vjp.pullback({})).toEqual(scores);
+  for (const { data } of (await policy.gradients()).values()) expect(data.every((value) => value === 0)).toBe(true);
+  const ones = { logprobs: Float64Array.from(scores.completionMask) };
+  await expect(vjp.pullback(ones)).rejects.toMatchObject({ code: 'pullback-spent' });
+  const dropped = await policy.vjp(known);
+  await dropped.release();
+  await expect(dropped.pullback(ones)).rejects.toMatchObject({ code: 'pullback-spent' });
+  const waiting = await policy.vjp(known);
+  await policy.step(1e-3);
+  await expect(waiting.pullback(ones)).rejects.toMatchObject({ code: 'pullback-stale' });
+  for (const logprobs of [Float64Array.of(-1), scores.logprobs!.map(() => Number.NaN)])
+    await expect(policy.vjp({ ...asked, logprobs })).rejects.toMatchObject({ code: 'known-logprobs' });
+});
+
 test('a state that is refused changes nothing', async () => {
   const file = join(folder, 'other-state.safetensors');
   await using policy = await Engine.open(init());

@@ -3,7 +3,6 @@ import type { Model } from './architecture.js';
 import { checkOptimizer, checkSampling, checkScoring, checkTrees, requireLanguageHead } from './checks.js';
 import { sample } from './decode.js';
 import { KelpieError } from './errors.js';
-import type { HeadOptions } from './head-passes.js';
 import { mix, movingOf, variantOf } from './kept-reference.js';
 import { type Layout, layOut } from './layout.js';
 import { type OpenedModel, openModel, saveModel } from './model-folder.js';
@@ -11,13 +10,13 @@ import { decaying } from './optimizers/decaying.js';
 import { TrainingMemory } from './optimizers/training-memory.js';
 import type { FloatArray, Weights } from './parameters.js';
 import { Passes, type Variant } from './passes.js';
+import { Pulls } from './pulls.js';
 import { scoreOf } from './score.js';
 import { readState, writeState } from './state.js';
-import { flatten, unpack } from './token-scores.js';
+import { unpack } from './token-scores.js';
 import type {
   AdamWOptions,
   Completion,
-  Cotangents,
   OpenOptions,
   Policy,
   PolicyInfo,
@@ -34,9 +33,6 @@ import type {
 } from './types.js';
 import { hashWeights } from './weights.js';
 
-type FlatScores = ReadonlyMap<ScoreName, Float64Array>;
-type PullOptions = HeadOptions & { readonly valued: readonly ScoreName[] };
-
 interface Optimizer {
   readonly options: Required<AdamWOptions>;
   readonly decays: ReadonlySet<string>;
@@ -52,15 +48,12 @@ export class Engine implements Policy {
   readonly #dtype: 'float32' | 'float64';
   readonly #reference: Variant | undefined;
   readonly #training: TrainingMemory;
+  readonly #pulls: Pulls;
   /** What `updateReference` moves, if the reference can move. */
   readonly #moving: Weights | undefined;
   #moved = false;
-  /** Whether the gradients are all zeros: nothing was pulled since the last step. */
-  #fresh = true;
   #optimizer: Optimizer | undefined;
   #updated = false;
-  /** How often weights have changed, the policy's or the reference's: a pullback goes on from one state of them. */
-  #changes = 0;
 
   static async open(options: OpenOptions): Promise<Engine> {
     const dtype = options.dtype ?? 'float32';
@@ -88,6 +81,13 @@ export class Engine implements Policy {
     this.#training = new TrainingMemory(opened.weights, opened.trained, dtype);
     this.#moving = movingOf(opened, keepReference);
     this.#reference = variantOf(opened, keepReference, this.#moving);
+    this.#pulls = new Pulls({
+      passes: this.#passes,
+      policy: this.#policy,
+      gradients: this.#training.gradients,
+      referenceOf: (names, layout) => this.#referenceOf(names, layout),
+      score: (request) => this.score(request),
+    });
     const count = (names: Iterable<string>) =>
       [...names].reduce((n, name) => n + opened.weights.get(name)!.data.length, 0);
     const arithmetic = `${opened.modelType}/${dtype}/${JSON.stringify(opened.config)}`;
@@ -128,131 +128,12 @@ export class Engine implements Policy {
 
   async vjp(request: VjpRequest): Promise<Vjp> {
     checkScoring(request, this.#model);
-    const layout = layOut(request.trees, this.#model);
-    return request.logprobs === undefined
-      ? this.#vjpOf(request, layout)
-      : this.#vjpLater(request, layout, request.logprobs);
-  }
-
-  async #vjpOf(request: ScoreRequest, layout: Layout): Promise<Vjp> {
-    const { heads } = this.#passes;
-    const forward = await this.#passes.forward(layout, this.#policy, { keep: true });
-    const kept = heads.keepLogits(layout, request.scores);
-    const release = () => {
-      forward.release();
-      kept?.release();
-    };
-    const { temperature = 1, scores: names } = request;
-    const read = async () => {
-      const options = { temperature, reference: await this.#referenceOf(names, layout), kept };
-      return { options, scored: await heads.score(forward, names, this.#opened.weights, options) };
-    };
-    const { options, scored } = await read().catch((error) => {
-      release();
-      throw error;
-    });
-    const scores = unpack(layout.counts, scored);
-    const pull = async (cotangents: Cotangents) => {
-      const flat = flatten(layout.counts, names, cotangents);
-      if (flat.size === 0) return scores;
-      const gradients = this.#training.gradients;
-      this.#fresh = false;
-      const { dHidden } = await heads.scoreVjp(forward, flat, this.#opened.weights, gradients, options);
-      await this.#passes.backward(forward, this.#opened.weights, dHidden, gradients);
-      return scores;
-    };
-    return this.#once(scores, pull, release);
-  }
-
-  /** The reference is scored, and its hidden states are kept; all else waits for the cotangents. */
-  async #vjpLater(request: ScoreRequest, layout: Layout, logprobs: Float64Array): Promise<Vjp> {
-    const { temperature = 1, scores: names } = request;
-    const known = unpack(layout.counts, flatten(layout.counts, ['logprobs'], { logprobs }));
-    let reference = await this.#referenceOf(names, layout);
-    let scores = known;
-    if (reference !== undefined && names.includes('referenceLogprobs')) {
-      const { hidden, weights } = reference;
-      const of = { layout, hidden, saved: new Map(), release: () => {} };
-      const scored = await this.#passes.heads.score(of, ['logprobs'], weights, { temperature });
-      scores = { ...known, referenceLogprobs: unpack(layout.counts, scored).logprobs! };
-    }
-    const pull = (cotangents: Cotangents) => this.#pull(request, layout, cotangents, async () => reference);
-    const release = () => {
-      reference = undefined;
-    };
-    return this.#once(scores, pull, release);
-  }
-
-  /** What may be pulled back once, with the weights as they are. */
-  #once(scores: TokenScores, pull: (cotangents: Cotangents) => Promise<TokenScores>, release: () => void): Vjp {
-    const changes = this.#changes;
-    let open = true;
-    return {
-      scores,
-      pullback: async (cotangents) => {
-        if (!open) throw new KelpieError('a pullback can be taken once', { code: 'pullback-spent' });
-        open = false;
-        try {
-          if (this.#changes !== changes) {
-            throw new KelpieError('the weights have changed since the forward pass: take the vjp again', {
-              code: 'pullback-stale',
-            });
-          }
-          return await pull(cotangents);
-        } finally {
-          release();
-        }
-      },
-      release: async () => {
-        if (open) release();
-        open = false;
-      },
-    };
+    return this.#pulls.vjp(request, layOut(request.trees, this.#model));
   }
 
   async pull({ cotangents, ...request }: PullRequest): Promise<TokenScores> {
     checkScoring(request, this.#model);
-    const layout = layOut(request.trees, this.#model);
-    return this.#pull(request, layout, cotangents, () => this.#referenceOf(request.scores, layout));
-  }
-
-  async #pull(
-    request: ScoreRequest,
-    layout: Layout,
-    cotangents: Cotangents,
-    referenceOf: () => Promise<HeadOptions['reference']>,
-  ): Promise<TokenScores> {
-    const flat = flatten(layout.counts, request.scores, cotangents);
-    if (flat.size === 0) return this.score(request);
-    const { temperature = 1, scores: valued } = request;
-    const reference = await referenceOf();
-    const options = { temperature, valued, ...(reference && { reference }) };
-    const values = await (this.#passes.pullsAtOnce(layout)
-      ? this.#pullAtOnce(layout, flat, options)
-      : this.#pullInTurn(layout, flat, options));
-    // With tokens banned, whatever it was that was not finite is scored with care; the gradient is the same.
-    const finite = [...values.values()].every((of) => of.every(Number.isFinite));
-    return finite ? unpack(layout.counts, values) : this.score(request);
-  }
-  #pullAtOnce(layout: Layout, cotangents: FlatScores, options: PullOptions): Promise<FlatScores> {
-    const fresh = this.#fresh;
-    this.#fresh = false;
-    const { gradients } = this.#training;
-    return this.#passes.pull(layout, cotangents, this.#opened.weights, gradients, { ...options, fresh });
-  }
-
-  async #pullInTurn(layout: Layout, cotangents: FlatScores, options: PullOptions): Promise<FlatScores> {
-    const { weights } = this.#opened;
-    const { gradients } = this.#training;
-    const forward = await this.#passes.forward(layout, this.#policy, { keep: true });
-    try {
-      this.#fresh = false;
-      const { dHidden, values } = await this.#passes.heads.scoreVjp(forward, cotangents, weights, gradients, options);
-      await this.#passes.backward(forward, weights, dHidden, gradients);
-      return values;
-    } finally {
-      forward.release();
-    }
+    return this.#pulls.pull(request, layOut(request.trees, this.#model), cotangents);
   }
 
   /** Logits behind every token of one sequence, [ids, vocabulary]: whole distributions, for checks and for looking at. */
@@ -295,7 +176,7 @@ export class Engine implements Policy {
     const gradNorm = Math.sqrt(squares.reduce((a, b) => a + b, 0));
     if (!Number.isFinite(gradNorm)) {
       clear(this.#training.gradients);
-      this.#fresh = true;
+      this.#pulls.fresh = true;
       const name = this.#opened.trained[squares.findIndex((x) => !Number.isFinite(x))];
       throw new KelpieError(`the gradient is ${gradNorm}: nothing was updated; a smaller learning rate may help`, {
         code: 'gradient-not-finite',
@@ -304,7 +185,7 @@ export class Engine implements Policy {
     }
     const gradientScale = maxGradNorm > 0 ? Math.min(1, maxGradNorm / (gradNorm + 1e-6)) : 1;
     const { stepsDone } = optimizer;
-    this.#fresh = true;
+    this.#pulls.fresh = true;
     this.#changed();
     this.#training.adamw(optimizer.decays, { ...options, learningRate, gradientScale, stepsDone });
     await this.#passes.updateNorms(this.#opened.weights);
@@ -376,8 +257,8 @@ export class Engine implements Policy {
     this.#changed();
     optimizer.stepsDone = state.stepsDone;
     this.#moved = state.referenceMoved;
-    if (!this.#fresh) clear(this.#training.gradients);
-    this.#fresh = true;
+    if (!this.#pulls.fresh) clear(this.#training.gradients);
+    this.#pulls.fresh = true;
     this.#updated = state.updated;
     await this.#updateNorms();
   }
@@ -401,7 +282,7 @@ export class Engine implements Policy {
 
   /** What is trained has changed, or the reference's counterpart of it. */
   #changed(): void {
-    this.#changes++;
+    this.#pulls.changed();
     this.#passes.turned.forget(this.#opened.trained);
   }
 

@@ -56,3 +56,6 @@ function editDistance(a: string, b: string): number {
   }
   return previous[b.length]!;
 }
+
+export const pullbackSpent = (): KelpieError =>
+  new KelpieError('a pullback can be taken once', { code: 'pullback-spent' });

@@ -86,7 +86,7 @@ export class HeadPasses {
    * divergences passes over the vocabulary; a chunk with a score that is not finite is scored again without.
    */
   async score(
-    { layout, hidden }: Forward,
+    { layout, hidden }: Pick<Forward, 'layout' | 'hidden'>,
     names: readonly ScoreName[],
     weights: Weights,
     { temperature, reference, kept }: HeadOptions,

@@ -202,7 +202,7 @@ export class Passes {
       const whole = fuse(this.#joint(), head);
       return fresh ? withoutAccumulators(whole) : whole;
     };
-    const arena = layout.sources.length * model.dimensions.vocabularySize <= ARENA_LOGITS;
+    const arena = this.keepsMemory(layout);
     const name = `pull/${scores.join()}/${valued.join()}/${tempered}/${fresh}/${arena}`;
     const session = await this.sessions.get(name, build, { arena });
     const whole = { from: 0, to: layout.sources.length };
@@ -222,6 +222,11 @@ export class Passes {
     const { keep = 'products' } = this.#options;
     const fits = sources.length > 0 && sources.length <= this.heads.rowsAtOnce;
     return keep === 'products' && fits && new Set(sources).size === sources.length;
+  }
+
+  /** Whether a batch that is pulled in one run is so small that its memory is kept for the next. */
+  keepsMemory({ sources }: Layout): boolean {
+    return sources.length * this.#options.model.dimensions.vocabularySize <= ARENA_LOGITS;
   }
 
   #cut(): Halves {

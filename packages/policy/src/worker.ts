@@ -1,5 +1,6 @@
 import { parentPort } from 'node:worker_threads';
 import { Engine } from './engine.js';
+import { pullbackSpent } from './errors.js';
 import type { Failure, Method, OpenReply, Progress, Reply, Request, VjpReply } from './protocol.js';
 import type { Cotangents, SampledToken, SampleRequest, Vjp } from './types.js';
 
@@ -47,7 +48,9 @@ async function call(id: number, method: Method, args: readonly unknown[], signal
   if (method === 'pullback' || method === 'release') {
     const vjp = open.get(args[0] as number);
     open.delete(args[0] as number);
-    return method === 'pullback' ? vjp?.pullback(args[1] as Cotangents) : vjp?.release();
+    if (method === 'release') return vjp?.release();
+    if (vjp === undefined) throw pullbackSpent();
+    return vjp.pullback(args[1] as Cotangents);
   }
   if (method === 'sample') {
     const [request, listens] = args as [SampleRequest, boolean];
