@@ -56,6 +56,19 @@ export function logBlend(g: Builder, s: number, y: Value): Value {
   return g.add(g.add(g.relu(shifted), tail), g.scalar(Math.log(s)));
 }
 
+/** Σ p x, or Σ q x: [n]. Where bans are ruled out it is a product of rows: the terms are never written down. */
+export function mean(c: ScoreContext, side: Side, x: Value): Value {
+  return c.bans ? total(c.g, weighted(c, side, x)) : dots(c.g, probabilityOf(c, side), x);
+}
+
+/** Σ x y of each row of [n, vocabulary]: [n]. */
+export function dots(g: Builder, x: Value, y: Value): Value {
+  // Only float32 has a kernel that reads the second row as it lies.
+  if (g.dtype === 'float64') return total(g, g.mul(x, y));
+  const line = (of: Value) => g.unsqueeze(of, [1]);
+  return g.squeeze(g.matmul(line(x), line(y), { transB: true }), [1, 2]);
+}
+
 /** [n] of terms [n, vocabulary]. */
 export const total = (g: Builder, terms: Value): Value => g.sum(terms, [1], false);
 

@@ -1,3 +1,4 @@
+import { dots } from '../divergence-terms.js';
 import type { Score } from '../score.js';
 
 /**
@@ -8,7 +9,7 @@ import type { Score } from '../score.js';
 export const entropy: Score = {
   name: 'entropy',
   needsReference: false,
-  value: ({ g, logp, p }) => g.neg(g.sum(g.mul(p(), logp), [1], false)),
+  value: ({ g, logp, p }) => g.neg(dots(g, p(), logp)),
   dlogits: ({ g, logp, p }, cotangent) => {
     const h = g.neg(g.sum(g.mul(p(), logp), [1]));
     return g.neg(g.mul(g.mul(p(), g.unsqueeze(cotangent, [1])), g.add(logp, h)));

@@ -1,5 +1,5 @@
 import type { Value } from '@kelpie/onnx';
-import { centred, logBlend, logratio, total, weighted } from '../divergence-terms.js';
+import { centred, logBlend, logratio, mean, weighted } from '../divergence-terms.js';
 import type { Score, ScoreContext, ScoreFamily } from '../score.js';
 
 /** log(q/m), m = s q + (1-s) p; at most -log s */
@@ -14,7 +14,7 @@ export const skewForwardKl: ScoreFamily = {
   of: (s): Score => ({
     name: `skewForwardKl(${s})`,
     needsReference: true,
-    value: (c) => total(c.g, weighted(c, 'reference', logShare(c, s))),
+    value: (c) => mean(c, 'reference', logShare(c, s)),
     dlogits: (c, cotangent) => {
       const shares = weighted(c, 'policy', c.g.exp(logShare(c, s)));
       return centred(c, c.g.scale(shares, s - 1), cotangent);

@@ -1,4 +1,4 @@
-import { centred, logBlend, logratio, total, weighted } from '../divergence-terms.js';
+import { centred, logBlend, logratio, mean, weighted } from '../divergence-terms.js';
 import type { Score, ScoreFamily } from '../score.js';
 
 /**
@@ -12,7 +12,7 @@ export const skewReverseKl: ScoreFamily = {
     needsReference: true,
     value: (c) => {
       const { g } = c;
-      return total(g, weighted(c, 'policy', g.neg(logBlend(g, s, g.neg(logratio(c))))));
+      return mean(c, 'policy', g.neg(logBlend(g, s, g.neg(logratio(c)))));
     },
     dlogits: (c, cotangent) => {
       const { g } = c;
