@@ -36,6 +36,8 @@ interface Result {
   readonly value: number[];
   /** [n, vocabulary] */
   readonly dlogits: number[][];
+  /** Gradients of the targets' log-probabilities with the score valued on the way: where bans are ruled out, and not. */
+  readonly beside: readonly (readonly number[])[];
 }
 
 /** A score and its gradient at the policy's logits [n, vocabulary], as the policy's head computes them. */
@@ -61,6 +63,7 @@ async function scoreAt(
       ['reference/hidden', tensor(reference.flat(), [n, width])],
       ['targets', new Tensor('int64', new BigInt64Array(n), [n])],
       [`d/${name}`, tensor(Array(n).fill(1), [n])],
+      ['d/logprobs', tensor(Array(n).fill(1), [n])],
     ]);
     return session.run(new Map([...feeds].filter(([input]) => session.inputs.includes(input))));
   };
@@ -68,11 +71,17 @@ async function scoreAt(
   const trusting = (await run('trusting', () => scoreGraph({ ...options, bans: false })))[name]!;
   const dlogits = (await run('vjp', () => scoreVjpGraph({ ...options, wanted: [], valued: [] })))['grad/hidden']!;
   const flat = [...floats(dlogits)];
+  const beside: number[][] = [];
+  for (const bans of [false, true]) {
+    const graph = () => scoreVjpGraph({ ...options, scores: ['logprobs'], wanted: [], valued: [name], bans });
+    beside.push([...floats((await run(`beside/${bans}`, graph))['grad/hidden']!)]);
+  }
   await sessions.dispose();
   return {
     value: [...floats(value)],
     trusting: [...floats(trusting)],
     dlogits: policy.map((_, i) => flat.slice(i * width, (i + 1) * width)),
+    beside,
   };
 }
 
@@ -242,7 +251,10 @@ const bans: readonly [ScoreName, typeof policyBans, number][] = [
 
 test.each(bans)('%s of %o is %d', async (name, { policy, reference }, expected) => {
   for (const dtype of ['float64', 'float32'] as const) {
-    const { value, trusting, dlogits } = await scoreAt(name, [logOf(policy)], [logOf(reference)], dtype);
+    const { value, trusting, dlogits, beside } = await scoreAt(name, [logOf(policy)], [logOf(reference)], dtype);
+    // The target is token 0, which the policy may ban: its gradient does not see how the score is valued.
+    expect(beside[0]!.every(Number.isFinite)).toBe(true);
+    expect(beside[0]).toEqual(beside[1]);
     // Right, or seen to be wrong.
     if (Number.isFinite(trusting[0])) expect(apart(trusting[0]!, expected, 1)).toBeLessThan(1e-6);
     if (expected === Number.POSITIVE_INFINITY) {

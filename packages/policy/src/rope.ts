@@ -68,6 +68,11 @@ export function ropeClass(config: RopeConfig, sequenceLength: number): string {
   return '';
 }
 
+/** Whether frequencies hang on a sequence's length. */
+export function ropeVaries({ type }: RopeConfig): boolean {
+  return type === 'dynamic' || type === 'longrope';
+}
+
 /**
  * `dim` of the formulas. An odd one is rounded up by the tables: a head's first 2 * inverseFrequencies.length entries turn.
  */

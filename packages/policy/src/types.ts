@@ -282,6 +282,12 @@ export interface PolicyInfo {
   readonly scalarHead?: 'alone' | 'beside';
   /** Whether `updateReference` has anything to move. */
   readonly referenceMoves: boolean;
+  /**
+   * Tokens of rows that a vjp of known log-probabilities takes forward and back in one run, at most; with more, passes are
+   * apart, and nothing is gained by knowing. 0 or absent: the decoder's log-probabilities are not the scorer's, since
+   * rotary angles change as a sequence grows.
+   */
+  readonly tokensAtOnce?: number;
   /** What was read and left aside, in sentences: keys without effect here, dropout that is not applied. */
   readonly warnings: readonly string[];
   readonly threads: number;

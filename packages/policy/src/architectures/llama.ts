@@ -1,7 +1,7 @@
 import { type Architecture, initializerRange, type Model } from '../architecture.js';
 import { type LlamaConfig, parseLlamaConfig } from '../files/config.js';
 import type { LinearModule, Parameter } from '../parameters.js';
-import { ropeClass, ropeFrequencies } from '../rope.js';
+import { ropeClass, ropeFrequencies, ropeVaries } from '../rope.js';
 
 /** Llama 1 to 3 and their kin: RMS norms, rotary positions, grouped queries, gated MLP. */
 export const llama: Architecture = {
@@ -38,6 +38,7 @@ function llamaModel(config: LlamaConfig, std: number): Model {
     headWeight,
     rotary: {
       dim: headDim,
+      varies: ropeVaries(config.rope),
       classOf: (length) => ropeClass(config.rope, length),
       frequencies: (length) => ropeFrequencies(config.rope, length),
     },

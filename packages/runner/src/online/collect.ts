@@ -13,6 +13,7 @@ import {
   type Forward,
   type OnlinePrompt,
   type Rollouts,
+  runsAtOnce,
   type Scored,
   scoredTable,
   scoreForward,
@@ -37,7 +38,7 @@ export interface CollectOptions
   readonly tokenizer?: Parameters<typeof rewardRows>[1];
   /** What training reads of the policy, where its first update is on all that was drawn: it goes on from the passes that score. */
   readonly forward?: readonly ScoreName[] | undefined;
-  /** Whether the decoder's log-probabilities may stand for the scorer's until training has made its passes. */
+  /** Whether the decoder's log-probabilities may stand for the scorer's in the loss, until training has made its passes. */
   readonly trusting?: boolean;
   /** What is read of the policy that draws, and of the reference; none of the latter where there is none. */
   readonly scores: { readonly policy: readonly ScoreName[]; readonly reference: readonly ScoreName[] };
@@ -69,9 +70,10 @@ export interface Collected {
 }
 
 /**
- * Draws, judges and scores. What is told of the policy that drew is the scorer's, never the decoder's: divergences begin at
- * exactly 0. Where training reads nothing but log-probabilities, and draws by itself, it takes the decoder's, rounded
- * otherwise, and its forward pass is one run with the pass back, which scores on the way.
+ * Draws, judges and scores. What is told of the policy that drew, and what a reward pays for, is the scorer's, never the
+ * decoder's: ratios and divergences begin at exactly 1 and 0. Where the loss alone reads log-probabilities, of a policy that
+ * drew by itself, it may take the decoder's, rounded otherwise: forward pass and pass back are then one run, which scores on
+ * the way.
  */
 export async function collect(
   policy: Policy,
@@ -105,7 +107,12 @@ export async function collect(
   const others = scores.reference.filter((name) => name !== 'logprobs');
   const ofReference =
     others.length > 0 && (await scoreTable(policy, rollouts.examples, { ...how, scores: others, of: 'reference' }));
-  const later = trusting && alike && reads(options) && rollouts.external === undefined;
+  const later =
+    trusting &&
+    alike &&
+    readsLogprobsAlone(options) &&
+    !rollouts.external &&
+    runsAtOnce(policy.info, rollouts.examples);
   const { table, forwards } = later
     ? await scoreLater(policy, rollouts.examples, logprobsOf(rollouts), { ...how, scores: own })
     : forward !== undefined
@@ -134,7 +141,7 @@ export async function collect(
 }
 
 /** Whether the policy's log-probabilities are all that is read of it before it has learnt. */
-function reads({ engine = inProcess, forward, scores }: CollectOptions): boolean {
+function readsLogprobsAlone({ engine = inProcess, forward, scores }: CollectOptions): boolean {
   const read = [...(forward ?? []), ...scores.policy];
   return engine.name === inProcess.name && forward !== undefined && read.every((name) => name === 'logprobs');
 }

@@ -129,7 +129,7 @@ async function loop(run: OnlineRun, planned: PlannedOnline, events: Events): Pro
   while (at.step < steps && spent(at, options) === undefined && !signal?.aborted) {
     const step = at.step + 1;
     const watch = stopwatch();
-    const collecting = collect(
+    const drawing = collect(
       policy,
       order.at(at.step).rows.map((row) => prompts[row]!),
       {
@@ -140,15 +140,19 @@ async function loop(run: OnlineRun, planned: PlannedOnline, events: Events): Pro
         forward:
           planned.take === 'all' && options.miniBatches === 1 ? readInTraining(run, planned, at.coef) : undefined,
         // What the first step is checked by are passes of the scorer.
-        trusting: step > 1 || run.selfCheckTolerance === false,
+        trusting: planned.lossAlone && (step > 1 || run.selfCheckTolerance === false),
         version: at.step,
         state: at.rewardState,
         seed: seedOf(seed, step),
       },
     );
-    collecting.catch(() => {});
-    keepRollouts();
-    const collected = await collecting.catch(keepAnd(`step ${step}`));
+    try {
+      keepRollouts();
+    } catch (error) {
+      await drawing.then(({ forwards }) => letGo(forwards)).catch(() => {});
+      throw error;
+    }
+    const collected = await drawing.catch(keepAnd(`step ${step}`));
     const teach = async () => {
       const prepared = await Promise.resolve()
         .then(() => prepareStep(collected, { ...planned, step, coef: at.coef }))

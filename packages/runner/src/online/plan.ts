@@ -12,6 +12,7 @@ import { requireRewards } from './rewards.js';
 import type { OnlinePrompt } from './rollouts.js';
 import type { OnlineRun } from './run.js';
 import { onPairs, type Take, usualTake } from './take.js';
+import { isTargeted } from './targets.js';
 import { requireDrawable } from './truncation.js';
 import { type Reading, usualReading } from './win-rates.js';
 
@@ -31,6 +32,8 @@ export interface PlannedOnline {
   readonly objectiveOptions: Readonly<Record<string, unknown>>;
   /** Scores of the drawing policy and of the reference that something reads. */
   readonly scores: { readonly policy: readonly ScoreName[]; readonly reference: readonly ScoreName[] };
+  /** Whether what the policy and the reference say of completions goes into nothing but the loss. */
+  readonly lossAlone: boolean;
   /** All that decides on the result. */
   readonly config: Readonly<Record<string, unknown>>;
 }
@@ -83,6 +86,7 @@ export function planOnline(run: OnlineRun): PlannedOnline {
     whiten,
     critic: place,
     objectiveOptions,
+    lossAlone: (options.penalty === 'none' || options.penaltyIn === 'loss') && !isTargeted(objective, objectiveOptions),
     scores: place === 'beside' && valued ? withValues(scores) : scores,
     config: {
       objective: objective.name,
@@ -96,6 +100,8 @@ export function planOnline(run: OnlineRun): PlannedOnline {
       tokenizer: tokenizer?.hash ?? null,
       stop: stopsOf(run),
       ...(run.engine && { engine: run.engine.madeOf }),
+      // Without it the first step may be learnt from the decoder's log-probabilities.
+      ...(run.selfCheckTolerance === false && { selfCheck: false }),
       prompts: hashPrompts(prompts),
       heldout: hashPrompts(heldout),
     },

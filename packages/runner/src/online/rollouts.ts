@@ -110,8 +110,14 @@ type Budget = Pick<OnlineOptions, 'microBatchTokens' | 'microBatchRows'> & {
 
 /** Completions and their lengths are often powers of two, as budgets are: their prompts shall find room beside them. */
 const ROOM = 1.25;
-/** Tokens of a run forward and back: 2.5 MB a layer and 128 hidden units, a cache's worth. */
+/** Tokens of a run forward and back; with `ROOM` for prompts. */
 const AT_ONCE_TOKENS = 1024;
+
+/** Whether a policy takes micro-batches of these forward and back in one run, and decodes as it scores. */
+export function runsAtOnce({ tokensAtOnce = 0 }: Policy['info'], examples: readonly Example[]): boolean {
+  const longest = examples.reduce((most, { tree }) => Math.max(most, treeTokens(tree)), AT_ONCE_TOKENS);
+  return tokensAtOnce >= ROOM * longest;
+}
 
 /** Indices of examples, split as memory wants it. A group is never split. */
 export function microBatches(

@@ -10,7 +10,13 @@ export function samplerAlarm({ name, logprobBound }: RolloutEngine = inProcess) 
     off = mean > logprobBound;
     if (!off || before) return [];
     return [
-      `the log-probabilities of the engine \`${name}\` are ${mean.toPrecision(2)} nats a token from the policy's, ${(100 * share).toFixed(1)} % of the tokens by more than 0.1, where up to ${logprobBound} is expected: it may draw from other weights or at another temperature. What is learnt rests on the policy's own log-probabilities, but of completions that it would not have drawn so`,
+      `the log-probabilities of the engine \`${name}\` are ${mean.toPrecision(2)} nats a token from the policy's, ${(100 * share).toFixed(1)} % of the tokens by more than 0.1, where up to ${logprobBound} is expected: ${consequence(name)}`,
     ];
   };
+}
+
+function consequence(engine: string): string {
+  return engine === inProcess.name
+    ? 'decoding and scoring disagree, which is a fault of the policy: nothing that was learnt since can be relied on'
+    : "it may draw from other weights or at another temperature. What is learnt rests on the policy's own log-probabilities, but of completions that it would not have drawn so";
 }
