@@ -190,7 +190,13 @@ export class Passes {
       reference,
       valued = [],
       fresh = false,
-    }: Omit<HeadOptions, 'kept'> & { readonly valued?: readonly ScoreName[]; readonly fresh?: boolean },
+      arena = false,
+    }: Omit<HeadOptions, 'kept'> & {
+      readonly valued?: readonly ScoreName[];
+      readonly fresh?: boolean;
+      /** Keeps the run's memory for the next (see `Sessions.get`). */
+      readonly arena?: boolean;
+    },
   ): Promise<Map<ScoreName, Float64Array>> {
     const scores = [...cotangents.keys()];
     const tempered = temperature !== 1;
@@ -202,7 +208,6 @@ export class Passes {
       const whole = fuse(this.#joint(), head);
       return fresh ? withoutAccumulators(whole) : whole;
     };
-    const arena = this.keepsMemory(layout);
     const name = `pull/${scores.join()}/${valued.join()}/${tempered}/${fresh}/${arena}`;
     const session = await this.sessions.get(name, build, { arena });
     const whole = { from: 0, to: layout.sources.length };
@@ -224,12 +229,7 @@ export class Passes {
     return keep === 'products' && fits && new Set(sources).size === sources.length;
   }
 
-  /** Whether a batch that is pulled in one run is so small that its memory is kept for the next. */
-  keepsMemory({ rows, tokens }: Layout): boolean {
-    return rows * tokens <= this.tokensAtOnce;
-  }
-
-  /** Tokens of such batches, at most. */
+  /** Tokens of a batch that is pulled in one run and so small that the run's memory is kept for the next, at most. */
   get tokensAtOnce(): number {
     const { model, keep = 'products' } = this.#options;
     if (keep === 'nothing') return 0;

@@ -90,9 +90,9 @@ export class Pulls {
       scores = { ...scores, referenceLogprobs: unpack(layout.counts, scored).logprobs! };
     }
     // Where logits are many, the heads' chunks are as fast as one run and take less memory.
-    const atOnce = passes.pullsAtOnce(layout) && passes.keepsMemory(layout);
+    const atOnce = passes.pullsAtOnce(layout) && layout.rows * layout.tokens <= passes.tokensAtOnce;
     const pull = (cotangents: Cotangents) =>
-      this.#pull(request, layout, cotangents, { atOnce, referenceOf: async () => reference });
+      this.#pull(request, layout, cotangents, { atOnce, arena: atOnce, referenceOf: async () => reference });
     const release = () => {
       reference = undefined;
     };
@@ -130,7 +130,11 @@ export class Pulls {
     request: ScoreRequest,
     layout: Layout,
     cotangents: Cotangents,
-    { atOnce, referenceOf }: { readonly atOnce: boolean; referenceOf(): Promise<HeadOptions['reference']> },
+    {
+      atOnce,
+      arena = false,
+      referenceOf,
+    }: { readonly atOnce: boolean; readonly arena?: boolean; referenceOf(): Promise<HeadOptions['reference']> },
   ): Promise<TokenScores> {
     const { score } = this.#given;
     const flat = flatten(layout.counts, request.scores, cotangents);
@@ -138,13 +142,19 @@ export class Pulls {
     const { temperature = 1, scores: valued } = request;
     const reference = await referenceOf();
     const options = { temperature, valued, ...(reference && { reference }) };
-    const values = await (atOnce ? this.#pullAtOnce(layout, flat, options) : this.#pullInTurn(layout, flat, options));
+    const values = await (atOnce
+      ? this.#pullAtOnce(layout, flat, { ...options, arena })
+      : this.#pullInTurn(layout, flat, options));
     // With tokens banned, what is not finite is scored with care; the gradient is the same.
     const finite = [...values.values()].every((of) => of.every(Number.isFinite));
     return finite ? unpack(layout.counts, values) : score(request);
   }
 
-  #pullAtOnce(layout: Layout, cotangents: FlatScores, options: PullOptions): Promise<FlatScores> {
+  #pullAtOnce(
+    layout: Layout,
+    cotangents: FlatScores,
+    options: PullOptions & { readonly arena: boolean },
+  ): Promise<FlatScores> {
     const { passes, policy, gradients } = this.#given;
     const { fresh } = this;
     this.fresh = false;

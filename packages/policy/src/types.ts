@@ -76,7 +76,8 @@ export interface PullRequest extends ScoreRequest {
 export interface VjpRequest extends ScoreRequest {
   /**
    * [rows, tokens]: the policy's log-probabilities at the temperature, known beforehand, as its own decoder knows what it
-   * drew. Forward pass, heads and backward pass then wait for the cotangents and are one run, as in `pull`.
+   * drew. Forward pass, heads and backward pass then wait for the cotangents, and are one run for up to
+   * `PolicyInfo.tokensAtOnce` tokens where each source has one target.
    */
   readonly logprobs?: Float64Array;
 }
@@ -284,8 +285,8 @@ export interface PolicyInfo {
   readonly referenceMoves: boolean;
   /**
    * Tokens of rows that a vjp of known log-probabilities takes forward and back in one run, at most; with more, passes are
-   * apart, and nothing is gained by knowing. 0 or absent: the decoder's log-probabilities are not the scorer's, since
-   * rotary angles change as a sequence grows.
+   * apart, and nothing is gained by knowing. 0 or absent: it takes none so (`keep: 'nothing'`), or the decoder's
+   * log-probabilities are not the scorer's, since rotary angles change as a sequence grows.
    */
   readonly tokensAtOnce?: number;
   /** What was read and left aside, in sentences: keys without effect here, dropout that is not applied. */

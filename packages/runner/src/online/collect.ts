@@ -3,7 +3,6 @@ import type { Policy, ScoreName } from '@kelpie/policy';
 import type { RewardState } from '@kelpie/rewards';
 import type { ReferenceTable } from '../rows.js';
 import { drawJudged } from './dynamic-sampling.js';
-import { inProcess } from './engines/index.js';
 import { flat } from './lessons.js';
 import type { RolloutScores } from './metrics.js';
 import type { OnlineOptions } from './options.js';
@@ -70,8 +69,8 @@ export interface Collected {
 }
 
 /**
- * Draws, judges and scores. What is told of the policy that drew, and what a reward pays for, is the scorer's, never the
- * decoder's: ratios and divergences begin at exactly 1 and 0. Where the loss alone reads log-probabilities, of a policy that
+ * Draws, judges and scores. Divergences, entropy and rollouts that are told, and what a reward pays for, are the scorer's, never
+ * the decoder's: ratios and divergences begin at exactly 1 and 0. Where the loss alone reads log-probabilities, of a policy that
  * drew by itself, it may take the decoder's, rounded otherwise: forward pass and pass back are then one run, which scores on
  * the way.
  */
@@ -141,9 +140,8 @@ export async function collect(
 }
 
 /** Whether the policy's log-probabilities are all that is read of it before it has learnt. */
-function readsLogprobsAlone({ engine = inProcess, forward, scores }: CollectOptions): boolean {
-  const read = [...(forward ?? []), ...scores.policy];
-  return engine.name === inProcess.name && forward !== undefined && read.every((name) => name === 'logprobs');
+function readsLogprobsAlone({ forward, scores }: CollectOptions): boolean {
+  return forward !== undefined && [...forward, ...scores.policy].every((name) => name === 'logprobs');
 }
 
 function logprobsOf({ prompts, completions }: Rollouts): Float64Array[][] {

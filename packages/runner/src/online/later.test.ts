@@ -94,6 +94,10 @@ describe('forward passes that wait for their cotangents, where the decoder knows
     ['several mini-batches', { options: { ...options, miniBatches: 3 } }],
     ['a penalty in the reward', { options: { ...options, penalty: 'kl' } }],
     ['an occupancy penalty', { options: { ...options, penalty: 'occupancy-chi2' } }],
+    [
+      'one that is not smooth at the reference',
+      { options: { ...options, penalty: 'occupancy-tv', penaltyIn: 'loss' } },
+    ],
     ['a penalty in both', { options: { ...options, penalty: 'exact-reverse-kl', penaltyIn: 'both' } }],
     ['a divergence in the loss', { options: { ...options, penalty: 'exact-reverse-kl', penaltyIn: 'loss' } }],
     ['a target', { objective: getObjective('f-dpg') }],

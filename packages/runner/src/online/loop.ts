@@ -140,7 +140,7 @@ async function loop(run: OnlineRun, planned: PlannedOnline, events: Events): Pro
         forward:
           planned.take === 'all' && options.miniBatches === 1 ? readInTraining(run, planned, at.coef) : undefined,
         // What the first step is checked by are passes of the scorer.
-        trusting: planned.lossAlone && (step > 1 || run.selfCheckTolerance === false),
+        trusting: planned.oneRun && (step > 1 || run.selfCheckTolerance === false),
         version: at.step,
         state: at.rewardState,
         seed: seedOf(seed, step),

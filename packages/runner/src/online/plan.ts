@@ -5,6 +5,7 @@ import { z } from 'zod';
 import { canonical, hashOf } from '../files.js';
 import { type AdvantageName, usualAdvantage, whitens } from './advantages.js';
 import { type CriticPlace, criticPlace, requireCritic } from './critic.js';
+import { inProcess } from './engines/index.js';
 import { exactScores } from './exact-penalty.js';
 import { looseOnlineOptions, type OnlineOptions, onlineOptions } from './options.js';
 import { requirePenalty, settled } from './penalties.js';
@@ -32,8 +33,8 @@ export interface PlannedOnline {
   readonly objectiveOptions: Readonly<Record<string, unknown>>;
   /** Scores of the drawing policy and of the reference that something reads. */
   readonly scores: { readonly policy: readonly ScoreName[]; readonly reference: readonly ScoreName[] };
-  /** Whether what the policy and the reference say of completions goes into nothing but the loss. */
-  readonly lossAlone: boolean;
+  /** Whether steps may learn from the decoder's log-probabilities, forward and backward pass in one run. */
+  readonly oneRun: boolean;
   /** All that decides on the result. */
   readonly config: Readonly<Record<string, unknown>>;
 }
@@ -77,6 +78,7 @@ export function planOnline(run: OnlineRun): PlannedOnline {
   );
   const hashPrompts = (of: readonly OnlinePrompt[]) =>
     hashOf(canonical(of.map(({ id, ids, meta }) => ({ id, ids, meta }))));
+  const oneRun = learnsInOneRun(run, { objective, objectiveOptions, options, take });
   return {
     options,
     advantage,
@@ -86,7 +88,7 @@ export function planOnline(run: OnlineRun): PlannedOnline {
     whiten,
     critic: place,
     objectiveOptions,
-    lossAlone: (options.penalty === 'none' || options.penaltyIn === 'loss') && !isTargeted(objective, objectiveOptions),
+    oneRun,
     scores: place === 'beside' && valued ? withValues(scores) : scores,
     config: {
       objective: objective.name,
@@ -100,12 +102,30 @@ export function planOnline(run: OnlineRun): PlannedOnline {
       tokenizer: tokenizer?.hash ?? null,
       stop: stopsOf(run),
       ...(run.engine && { engine: run.engine.madeOf }),
-      // Without it the first step may be learnt from the decoder's log-probabilities.
-      ...(run.selfCheckTolerance === false && { selfCheck: false }),
+      // A step learns from the decoder's log-probabilities, or from the scorer's.
+      ...(oneRun && { oneRunFrom: run.selfCheckTolerance === false ? 1 : 2 }),
       prompts: hashPrompts(prompts),
       heldout: hashPrompts(heldout),
     },
   };
+}
+
+/**
+ * Whether what the policy says of completions goes into nothing but the loss of one update a pass, by terms that are smooth
+ * where it is the reference, and the policy decodes as it scores.
+ */
+function learnsInOneRun(
+  { policy, engine = inProcess }: Pick<OnlineRun, 'policy' | 'engine'>,
+  {
+    objective,
+    objectiveOptions,
+    options: { penalty, penaltyIn, miniBatches, temperature },
+    take,
+  }: Pick<PlannedOnline, 'objectiveOptions' | 'options' | 'take'> & { readonly objective: Objective },
+): boolean {
+  const paid = penalty !== 'none' && !(penalty === 'kl' && penaltyIn === 'loss');
+  if (paid || isTargeted(objective, objectiveOptions) || take !== 'all' || miniBatches > 1) return false;
+  return engine.name === inProcess.name && temperature === 1 && (policy.info.tokensAtOnce ?? 0) > 0;
 }
 
 /** Ids that end a completion. */

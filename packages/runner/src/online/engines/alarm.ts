@@ -17,6 +17,6 @@ export function samplerAlarm({ name, logprobBound }: RolloutEngine = inProcess) 
 
 function consequence(engine: string): string {
   return engine === inProcess.name
-    ? 'decoding and scoring disagree, which is a fault of the policy: nothing that was learnt since can be relied on'
+    ? 'decoding and scoring disagree. Where rotary angles change with the length of a sequence (`dynamic`, `longrope`) they may; else it is a fault of the policy, and what was learnt cannot be relied on'
     : "it may draw from other weights or at another temperature. What is learnt rests on the policy's own log-probabilities, but of completions that it would not have drawn so";
 }
