@@ -123,7 +123,7 @@ export async function collect(
     const old = { ...drawn, ...values };
     const sampled = alike ? drawn : apart;
     const reference = { ...(referenceLogprobs && { logprobs: referenceLogprobs }), ...ofReference };
-    return {
+    const collected: Collected = {
       rollouts,
       judged,
       drawing,
@@ -133,8 +133,9 @@ export async function collect(
       ...(sampled?.logprobs && { sampled: flat(rollouts, sampled.logprobs) }),
       forwards,
       times: { ...times, scoring },
-      complete: (scored) => (later ? withScores(scoredTable(rollouts.examples, own, scored)) : withScores(table)),
+      complete: (scored) => (later ? withScores(scoredTable(rollouts.examples, own, scored)) : collected),
     };
+    return collected;
   };
   return withScores(table);
 }

@@ -170,8 +170,7 @@ async function update(task: Task, { lessons, rows, budget, step, learningRate, f
   const own = rows.map((row) => lessons.examples[row]!);
   const needs = scoresNeeded(task);
   const atOnce = forwards.some(({ later }) => later);
-  const from: (Forward | undefined)[] = [];
-  const parts = microBatches(own, { ...budget, atOnce }, task.policy.info).map((batch): Part => {
+  const batches = microBatches(own, { ...budget, atOnce }, task.policy.info).map((batch) => {
     const part = lessonPart(
       task,
       lessons,
@@ -180,13 +179,13 @@ async function update(task: Task, { lessons, rows, budget, step, learningRate, f
     const made = forwards.find(
       ({ trees, vjp }) => sameTrees(trees, part.trees) && needs.every((name) => vjp.scores[name] !== undefined),
     );
-    from.push(made);
-    return made === undefined ? part : { ...part, forward: made.vjp };
+    return { made, part: (made === undefined ? part : { ...part, forward: made.vjp }) satisfies Part };
   });
+  const parts = batches.map(({ part }) => part);
   const result = await accumulate(task, parts, { step, entropy: false });
-  const given = from.flatMap((forward, at): [Forward, TokenScores][] => {
+  const given = batches.flatMap(({ made }, at): [Forward, TokenScores][] => {
     const scores = result.scored[at];
-    return forward && scores ? [[forward, scores]] : [];
+    return made && scores ? [[made, scores]] : [];
   });
   const scored = await unused(forwards, new Map(given));
   const { gradNorm } = await updatePolicy(task.policy, learningRate, step, () => idsOf(own));
