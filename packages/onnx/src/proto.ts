@@ -70,6 +70,8 @@ export interface EncodeOptions {
   /** Write the types of inner values, where known. Default true. */
   readonly values?: boolean;
   readonly producerVersion?: string;
+  /** Declares one more output, before all others: an empty sequence of this name. Default none. */
+  readonly sequence?: string;
 }
 
 /**
@@ -79,7 +81,7 @@ export interface EncodeOptions {
  */
 export function encodeModel(
   graph: Graph,
-  { irVersion = IR_VERSION, values = true, producerVersion }: EncodeOptions = {},
+  { irVersion = IR_VERSION, values = true, producerVersion, sequence }: EncodeOptions = {},
 ): Uint8Array<ArrayBuffer> {
   const inline = graph.initializers.reduce((n, { data }) => n + (data.kind === 'bytes' ? data.bytes.byteLength : 0), 0);
   if (inline > LARGEST_MODEL) {
@@ -97,7 +99,7 @@ export function encodeModel(
       opsetImport: Object.entries(opsetsOf(graph)).map(([domain, version]) =>
         create(OperatorSetIdProtoSchema, { domain, version: BigInt(version) }),
       ),
-      graph: encodeGraph(graph, values),
+      graph: withSequence(encodeGraph(graph, values), sequence),
     });
     return toBinary(ModelProtoSchema, model);
   } catch (cause) {
@@ -149,6 +151,15 @@ function encodeGraph(graph: Graph, values: boolean): GraphProto {
     output: graph.outputs.map(encodeValueInfo),
     valueInfo: inner.map(([name, type]) => encodeValueInfo({ name, ...type })),
   });
+}
+
+function withSequence(graph: GraphProto, name: string | undefined): GraphProto {
+  if (name === undefined) return graph;
+  const elemType = encodeType({ dtype: 'float32', shape: [] });
+  const type = create(TypeProtoSchema, { value: { case: 'sequenceType', value: { elemType } } });
+  graph.node.unshift(create(NodeProtoSchema, { opType: 'SequenceEmpty', output: [name] }));
+  graph.output.unshift(create(ValueInfoProtoSchema, { name, type }));
+  return graph;
 }
 
 function encodeNode(node: Node, values: boolean): NodeProto {

@@ -1,5 +1,6 @@
 import { encodeModel, type Graph, OnnxError, withoutIdentities } from '@kelpie/onnx';
 import { InferenceSession, Tensor } from 'onnxruntime-node';
+import { OutputMemory } from './output-memory.js';
 import type { FloatArray } from './parameters.js';
 
 export { Tensor } from 'onnxruntime-node';
@@ -10,7 +11,7 @@ export interface Session {
   readonly outputs: readonly string[];
   /**
    * @param feeds one tensor per input.
-   * @param fetches tensors to write outputs into; an output that is absent here comes back in a fresh tensor.
+   * @param fetches tensors to write outputs into, which come back then; other outputs come back in fresh tensors.
    */
   run(feeds: ReadonlyMap<string, Tensor>, fetches?: ReadonlyMap<string, Tensor>): Promise<Record<string, Tensor>>;
 }
@@ -20,6 +21,14 @@ export interface SessionOptions {
   /** Graphs as they are written: ONNX Runtime's fusions pass through float32 or lack float64 kernels. */
   readonly verbatim: boolean;
 }
+
+/**
+ * onnxruntime-node copies each output into new memory, even one that was written where it was asked for. What it cannot return
+ * at all it refuses in the order of the outputs, behind the run and before it copies any: so an empty sequence, asked for
+ * first, keeps it from copying.
+ */
+const UNRETURNED = 'unreturned';
+const REFUSAL = 'Non tensor type';
 
 /** Sessions by name, made on first use. ONNX Runtime accepts extra feeds and ignores missing shapes in silence: checked here. */
 export class Sessions {
@@ -46,7 +55,7 @@ export class Sessions {
   async #create(name: string, graph: Graph, arena: boolean): Promise<{ session: Session; native: InferenceSession }> {
     let native: InferenceSession;
     try {
-      native = await InferenceSession.create(encodeModel(withoutIdentities(graph)), {
+      native = await InferenceSession.create(encodeModel(withoutIdentities(graph), { sequence: UNRETURNED }), {
         executionProviders: ['cpu'],
         intraOpNumThreads: this.#options.threads,
         interOpNumThreads: 1,
@@ -81,6 +90,7 @@ export class Sessions {
 function wrap(name: string, graph: Graph, native: InferenceSession): Session {
   const inputs = graph.inputs.map((input) => input.name);
   const outputs = graph.outputs.map((output) => output.name);
+  const memory = new OutputMemory(graph);
   return {
     graph,
     inputs,
@@ -93,17 +103,17 @@ function wrap(name: string, graph: Graph, native: InferenceSession): Session {
           throw new OnnxError('missing-feed', `graph \`${name}\` wants input \`${input}\``, { graph: name, input });
         given[input] = tensor;
       }
+      const inPlace = memory.of(given, fetches);
       const wanted: Record<string, Tensor | null> = {};
-      for (const output of outputs) wanted[output] = fetches.get(output) ?? null;
+      if (inPlace !== undefined) wanted[UNRETURNED] = null;
+      for (const output of outputs) wanted[output] = inPlace?.[output] ?? fetches.get(output) ?? null;
       try {
-        return await native.run(given, wanted);
+        const returned = await native.run(given, wanted);
+        return inPlace ?? { ...returned, ...Object.fromEntries(fetches) };
       } catch (cause) {
-        throw new OnnxError(
-          'run',
-          `graph \`${name}\` failed: ${cause instanceof Error ? cause.message : cause}`,
-          { graph: name },
-          cause,
-        );
+        const text = cause instanceof Error ? cause.message : String(cause);
+        if (inPlace !== undefined && text.includes(REFUSAL)) return inPlace;
+        throw new OnnxError('run', `graph \`${name}\` failed: ${text}`, { graph: name }, cause);
       }
     },
   };
