@@ -136,21 +136,21 @@ const MB = 1e6;
 /**
  * How often each thing is in memory at the peak, fitted to the peak resident sizes of 30 runs with 0.3 to 42 million
  * parameters (llama, and one GPT-2), vocabularies of 490 to 32,064, micro-batches of 230 to 4,100 tokens, full and LoRA,
- * float32, one and two threads. Fitted again since heads run in chunks of 128 rows, to 33 runs: -17 to +19 %.
+ * float32, one and two threads. Fitted again since outputs are not copied, to 19 runs: RANGE.
  */
 const times = {
   /** Node, ONNX Runtime, the command, tokenizer and rows. */
   baseline: 280 * MB,
   /** Results of products, kept by the forward pass for the backward pass. */
-  kept: 1.5,
+  kept: 1.2,
   /** The head's gradient while it is computed: as large as a whole small model where the vocabulary is large. */
   head: 2,
   /** Attention matrices of every layer, kept and on their way back. */
-  attention: 1.6,
+  attention: 1.2,
   /** Logits, their softmax and their gradients, of a batch that is scored and differentiated in one run. */
   logits: 4.2,
   /** Of a chunk: the same, the reference's besides, and what the heap keeps of chunks before. */
-  chunk: 11,
+  chunk: 12,
 } as const;
 
 /** What a run takes at its peak, within a quarter. */

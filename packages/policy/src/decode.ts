@@ -8,7 +8,7 @@ import { feedsOf } from './feeds.js';
 import { layOut } from './layout.js';
 import type { ModelBuilder, Products } from './model-builder.js';
 import type { FloatArray, Weights } from './parameters.js';
-import type { Passes, Variant } from './passes.js';
+import { ARENA_NUMBERS, type Passes, type Variant } from './passes.js';
 import { uniforms } from './random.js';
 import { stacked } from './stacks.js';
 import type { Completion, SampleOptions, SampleRequest } from './types.js';
@@ -65,6 +65,8 @@ class Decoder {
   readonly #owner: Weights;
   /** Whether steps read turned copies of the matrices. It hangs on the request alone, so that the same draws come again. */
   readonly #turned: boolean;
+  /** Of few logits: fresh pages for them cost as much as all other work on them. */
+  readonly #arena: boolean;
   readonly #request: SampleRequest;
   readonly #options: SampleOptions;
   readonly #chooser: Chooser;
@@ -107,6 +109,7 @@ class Decoder {
     this.#budget = Math.min(rows, this.#waiting.length);
     const numbers = model.parameters.reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1), 0);
     this.#turned = passes.dtype === 'float32' && this.#budget === 1 && numbers <= TURNED_AT_MOST;
+    this.#arena = this.#budget * model.dimensions.vocabularySize <= ARENA_NUMBERS;
     const longest = this.#waiting.reduce((n, { ids }) => Math.max(n, ids.length), 0) + maxNewTokens;
     this.#cache = new Cache(model.dimensions, passes.dtype, this.#budget, longest);
     this.#feeds = new StepFeeds(model.dimensions);
@@ -194,6 +197,7 @@ class Decoder {
     const { capacity } = this.#cache;
     const step = {
       products: this.#turned ? ('turned' as const) : productsOf(rows.length),
+      arena: this.#arena,
       feeds: this.#feeds,
       owner: this.#owner,
       ids: rows.map(({ ids }) => ids.at(-1)!),

@@ -381,11 +381,11 @@ export class ModelBuilder {
     // Of one token products are sums of a few numbers: a kernel call a head costs more.
     const now = g.sum(g.mul(q, k), [4]);
     const probabilities = g.softmax(g.concat([past, now], 4));
-    const overPast = g.slice(probabilities, [0], [-1], [4]);
-    const overNow = g.slice(probabilities, [-1], [Number.MAX_SAFE_INTEGER], [4]);
+    const parts = this.#integers('cache and new', 'int64', [2]);
+    const [overPast, overNow] = g.emit('Split', [probabilities, parts], { axis: 4 }, { outputs: 2 });
     return g.add(
-      g.emit('MatMul', [{ ...overPast, shape: past.shape }, values])[0]!,
-      g.mul({ ...overNow, shape: now.shape }, v),
+      g.emit('MatMul', [{ ...overPast!, shape: past.shape }, values])[0]!,
+      g.mul({ ...overNow!, shape: now.shape }, v),
     );
   }
 

@@ -45,6 +45,8 @@ export interface Forward {
 /** What a decoding step is about, beside the weights. */
 export interface DecodingStep {
   readonly products: Products;
+  /** Whether the steps keep their memory (see `Sessions.get`). */
+  readonly arena: boolean;
   /** Of all the steps of a call, whose weights do not change. */
   readonly feeds: StepFeeds;
   /** The weights that turned copies are kept with. */
@@ -88,10 +90,10 @@ export interface PassesOptions {
 }
 
 /**
- * Of a run forward and back that keeps its memory: 16 MiB in float32 of logits, or of four numbers a layer and hidden unit. Some
+ * Of a run that keeps its memory: 16 MiB in float32 of logits, or, forward and back, of four numbers a layer and hidden unit. Some
  * eight tensors of the size are alive together, and the first touch of fresh pages costs more than the writing.
  */
-const ARENA_NUMBERS = 2 ** 22;
+export const ARENA_NUMBERS = 2 ** 22;
 
 /** Every ONNX pass over a model's body: forward and backward, prefill and decoding steps; and through its heads at once. */
 export class Passes {
@@ -320,12 +322,15 @@ export class Passes {
     step: DecodingStep,
     choice?: StepChoice,
   ): Promise<{ hidden: FloatArray; present: readonly KeysAndValues[]; outputs: Readonly<Record<string, Tensor>> }> {
-    const session = await this.sessions.get(`step/${adapter}/${step.products}/${choice?.kind}`, () => {
-      const m = this.#builder({ kind: 'step', products: step.products }, adapter, 'step');
+    const { products, arena } = step;
+    const build = () => {
+      const m = this.#builder({ kind: 'step', products }, adapter, 'step');
       const hidden = m.g.output('hidden', m.g.reshape(this.#options.model.body(m), [m.rows, this.#width]));
       choice?.build(m, hidden);
       return m.g.build();
-    });
+    };
+    const name = `step/${adapter}/${products}/${choice?.kind}/${arena}`;
+    const session = await this.sessions.get(name, build, { arena, small: true });
     if (step.products === 'turned') this.turned.addTo(weights, session.inputs, step.owner);
     const others = [...this.#rows.rotary(step.angleLengths, step.angleRows), ...(choice?.feeds ?? [])];
     const outputs = await session.run(step.feeds.of(session, weights, step, others));

@@ -42,20 +42,26 @@ export class Sessions {
   /**
    * @param arena keeps the memory of the largest run for the next, which spares the system's fresh pages. It is never given
    *   back: for runs that are small and alike.
+   * @param small whether its outputs always are: then they are left to the binding, whose copies cost less than to avoid them.
    */
-  async get(name: string, build: () => Graph, { arena = false } = {}): Promise<Session> {
+  async get(name: string, build: () => Graph, { arena = false, small = false } = {}): Promise<Session> {
     let opened = this.#open.get(name);
     if (opened === undefined) {
-      opened = this.#create(name, build(), arena);
+      opened = this.#create(name, build(), { arena, small });
       this.#open.set(name, opened);
     }
     return (await opened).session;
   }
 
-  async #create(name: string, graph: Graph, arena: boolean): Promise<{ session: Session; native: InferenceSession }> {
+  async #create(
+    name: string,
+    graph: Graph,
+    { arena, small }: { readonly arena: boolean; readonly small: boolean },
+  ): Promise<{ session: Session; native: InferenceSession }> {
     let native: InferenceSession;
     try {
-      native = await InferenceSession.create(encodeModel(withoutIdentities(graph), { sequence: UNRETURNED }), {
+      const model = encodeModel(withoutIdentities(graph), small ? {} : { sequence: UNRETURNED });
+      native = await InferenceSession.create(model, {
         executionProviders: ['cpu'],
         intraOpNumThreads: this.#options.threads,
         interOpNumThreads: 1,
@@ -77,7 +83,7 @@ export class Sessions {
         cause,
       );
     }
-    return { native, session: wrap(name, graph, native) };
+    return { native, session: wrap(name, graph, native, small ? undefined : new OutputMemory(graph)) };
   }
 
   async dispose(): Promise<void> {
@@ -87,10 +93,9 @@ export class Sessions {
   }
 }
 
-function wrap(name: string, graph: Graph, native: InferenceSession): Session {
+function wrap(name: string, graph: Graph, native: InferenceSession, memory: OutputMemory | undefined): Session {
   const inputs = graph.inputs.map((input) => input.name);
   const outputs = graph.outputs.map((output) => output.name);
-  const memory = new OutputMemory(graph);
   return {
     graph,
     inputs,
@@ -103,13 +108,13 @@ function wrap(name: string, graph: Graph, native: InferenceSession): Session {
           throw new OnnxError('missing-feed', `graph \`${name}\` wants input \`${input}\``, { graph: name, input });
         given[input] = tensor;
       }
-      const inPlace = memory.of(given, fetches);
+      const inPlace = memory?.of(given, fetches);
       const wanted: Record<string, Tensor | null> = {};
       if (inPlace !== undefined) wanted[UNRETURNED] = null;
       for (const output of outputs) wanted[output] = inPlace?.[output] ?? fetches.get(output) ?? null;
       try {
         const returned = await native.run(given, wanted);
-        return inPlace ?? { ...returned, ...Object.fromEntries(fetches) };
+        return inPlace ?? (fetches.size === 0 ? returned : { ...returned, ...Object.fromEntries(fetches) });
       } catch (cause) {
         const text = cause instanceof Error ? cause.message : String(cause);
         if (inPlace !== undefined && text.includes(REFUSAL)) return inPlace;

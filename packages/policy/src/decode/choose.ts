@@ -94,7 +94,7 @@ export class Chooser {
       ? largest(g, logits)
       : drawn(g, logits, columns, this.#flags);
     // ONNX Runtime's exponential takes NaN for a very small number. A sum less itself is 0, or NaN if a term is not finite.
-    const sum = turn(g, columnSums(g, columns));
+    const sum = turn(g, totals(g, columns));
     g.output('id', id);
     if (drawnLogprob !== undefined) g.output('drawnLogprob', drawnLogprob);
     g.output('logprob', g.add(g.cast(logprob, 'float64'), g.cast(g.sub(sum, sum), 'float64')));
@@ -148,12 +148,13 @@ export class Chooser {
     feedsOf: (session: Session, given: Iterable<readonly [string, Tensor]>) => ReadonlyMap<string, Tensor>,
   ): Promise<Choice> {
     const width = this.#model.dimensions.hiddenSize;
-    const session = await this.#sessions.get(`choose/${this.kind}/${products}`, () => {
+    const build = () => {
       const mode = { kind: 'step', products } as const;
       const m = new ModelBuilder({ parameters: this.#model.parameters, mode, dtype: this.#dtype, name: 'choose' });
       this.build(m, m.g.input('hidden', this.#dtype, ['rows', width]));
       return m.g.build();
-    });
+    };
+    const session = await this.#sessions.get(`choose/${this.kind}/${products}`, build, { small: true });
     const states = floatTensor(hidden, [uniforms.length, width]);
     for (;;) {
       const outputs = await session.run(feedsOf(session, [['hidden', states], ...this.feeds(uniforms)]));
@@ -251,16 +252,26 @@ interface Blocks {
 /** Sums of blocks in the graph's arithmetic, short ones; all further sums are taken in float64. */
 function inBlocks(g: Builder, columns: Value): Blocks {
   const vocabulary = columns.shape[0] as number;
-  const rows = columns.shape[1]!;
   const { blocks, width } = blocksOf(vocabulary);
   const padding = blocks * width - vocabulary;
   const weights = padding === 0 ? columns : g.emit('Pad', [columns, g.ints([0, 0, padding, 0])])[0]!;
-  // Of one row the blocks are lines of a matrix, and their sums one product.
+  return { weights, width, masses: g.cast(turn(g, blockSums(g, weights, blocks, width)), 'float64') };
+}
+
+/** Sums [blocks, rows] of columns [blocks * width, rows]; of one row the blocks are lines of a matrix, and their sums one product. */
+function blockSums(g: Builder, columns: Value, blocks: number, width: number): Value {
+  const rows = columns.shape[1]!;
   const sums =
     rows === 1
-      ? g.matmul(g.reshape(weights, [blocks, width]), ones(g, [width, 1]))
-      : columnSums(g, g.reshape(weights, [blocks, width, rows]));
-  return { weights, width, masses: g.cast(turn(g, g.reshape(sums, [blocks, rows])), 'float64') };
+      ? g.matmul(g.reshape(columns, [blocks, width]), ones(g, [width, 1]))
+      : columnSums(g, g.reshape(columns, [blocks, width, rows]));
+  return g.reshape(sums, [blocks, rows]);
+}
+
+/** Sums [1, rows] of columns [vocabulary, rows]: block by block takes all threads. */
+function totals(g: Builder, columns: Value): Value {
+  const { blocks, width } = blocksOf(columns.shape[0] as number);
+  return columnSums(g, blocks * width === columns.shape[0] ? blockSums(g, columns, blocks, width) : columns);
 }
 
 /** Sums [..., 1, rows] of columns [..., n, rows]: a product with ones takes all threads and a pass at the memory's speed. */

@@ -77,6 +77,7 @@ export class StepFeeds {
         ['angles', column(angles)],
         ['lengths', new Tensor('int32', lengths, [rows])],
         ['slots', slots(capacity)],
+        ['cache and new', new Tensor('int64', BigInt64Array.of(BigInt(capacity), 1n), [2])],
         ...cache.flatMap(({ keys, values }, layer): [string, Tensor][] => [
           [`keys/${layer}`, floatTensor(keys, shape)],
           [`values/${layer}`, floatTensor(values, shape)],
