@@ -262,6 +262,41 @@ test('a model samples from the kept tokens alone, and from all of them', async (
   await engine.dispose();
 });
 
+// --- runs of several tokens --------------------------------------------------------------------------------------
+
+test.each(
+  tinyModels
+    .filter(({ name }) => ['llama default', 'gpt2'].includes(name))
+    .flatMap((model) => [1, 3, 8].map((rows) => ({ ...model, model, rows }))),
+)('$name: long completions that end at their own time, $rows side by side', async ({ model, rows }) => {
+  const engine = await openTiny(model);
+  const request = { prompts, completions: 2, maxNewTokens: 50, seed: SEED, rows, temperature: 1.5 } as const;
+  const free = await engine.sample(request);
+  // A token that some draw early, and some late or never.
+  const endsUnder = (stop: number) => free.map(({ ids }) => (ids.includes(stop) ? ids.indexOf(stop) + 1 : ids.length));
+  const spread = (stop: number) => new Set(endsUnder(stop)).size;
+  const stop = Array.from({ length: VOCABULARY }, (_, id) => id).reduce((a, b) => (spread(b) > spread(a) ? b : a));
+  const ends = endsUnder(stop);
+  expect(new Set(ends).size).toBeGreaterThan(3);
+  const told: number[] = [];
+  const onToken = ({ prompt, completion }: { prompt: number; completion: number }) => {
+    told[2 * prompt + completion] = (told[2 * prompt + completion] ?? 0) + 1;
+  };
+  const stopped = await engine.sample({ ...request, stop: [stop] }, { onToken });
+  expect(told).toEqual(ends);
+  for (const [i, { prompt, ids, logprobs, drawnLogprobs, ended }] of stopped.entries()) {
+    expect(ids).toEqual(free[i]!.ids.slice(0, ends[i]));
+    expect(ended).toBe(ids.at(-1) === stop);
+    expect(drawnLogprobs).toHaveLength(ids.length);
+    const { logprobs: scored } = await engine.score({
+      trees: [row([...prompts[prompt]!, ...ids], prompts[prompt]!.length)],
+      scores: ['logprobs'],
+    });
+    expect(distance(logprobs, scored!)).toBeLessThan(1e-10);
+  }
+  await engine.dispose();
+});
+
 // --- adapters, streams -------------------------------------------------------------------------------------------
 
 test.each(tinyModels.filter(({ name }) => ['llama default', 'gpt2'].includes(name)))(

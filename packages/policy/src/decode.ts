@@ -8,7 +8,7 @@ import { feedsOf } from './feeds.js';
 import { layOut } from './layout.js';
 import type { ModelBuilder, Products } from './model-builder.js';
 import type { FloatArray, Weights } from './parameters.js';
-import { ARENA_NUMBERS, type Passes, type Variant } from './passes.js';
+import { ARENA_NUMBERS, type DecodingStep, type Passes, type StepChoice, type Variant } from './passes.js';
 import { uniforms } from './random.js';
 import { stacked } from './stacks.js';
 import type { Completion, SampleOptions, SampleRequest } from './types.js';
@@ -37,6 +37,11 @@ interface Filled {
 const ROWS_AT_ONCE = 64;
 /** Of a prefill pass, padding included. */
 const PREFILL_TOKENS = 4096;
+/**
+ * Tokens a row that one run decodes at most: the more, the less calls of ONNX Runtime cost, and the more are drawn in vain behind
+ * the end of a row.
+ */
+const TURNS_AT_ONCE = 8;
 /** From how many rows on products are taken with the weights on the left. */
 const WIDE_FROM = 5;
 /** Parameters of a model whose matrices are copied for rows that are decoded alone, at most: 1 GiB in float32. */
@@ -153,7 +158,7 @@ class Decoder {
       this.#active.push(row);
     });
     for (const prompt of this.#prompts.keys()) if (prompt !== this.#waiting[0]?.prompt) this.#prompts.delete(prompt);
-    this.#take(from, await this.#choose(hidden, this.#draw(rows)));
+    this.#take(from, [await this.#choose(hidden, this.#draw(rows))]);
   }
 
   /** One token more for every row in progress. */
@@ -162,13 +167,15 @@ class Decoder {
     const { rotary } = this.#model;
     const classOf = (length: number) => rotary?.classOf(length) ?? '';
     const lengths = rows.map(({ ids }) => ids.length - 1);
-    this.#cache.fit(Math.max(...lengths) + 1, rows.length);
+    const turns = this.#turns();
+    this.#cache.fit(Math.max(...lengths) + (turns ?? 1), rows.length);
+    if (turns !== undefined) return this.#take(0, await this.#steps(lengths, turns));
     // Where the angles of all earlier tokens change with the sequence's length, nothing cached is of use.
     const turned = rows.flatMap(({ ids }, i) => (classOf(ids.length) === classOf(ids.length - 1) ? [] : [i]));
     if (turned.length === 0) {
       const drawn = this.#draw(rows);
       const { hidden, choice } = await this.#step(lengths, drawn);
-      return this.#take(0, choice ?? (await this.#choose(hidden, drawn)));
+      return this.#take(0, [choice ?? (await this.#choose(hidden, drawn))]);
     }
     const width = this.#model.dimensions.hiddenSize;
     const hidden = allocate(this.#passes.dtype, rows.length * width);
@@ -178,7 +185,19 @@ class Decoder {
       this.#cache.place(slot, filled[i]!.present, filled[i]!.stretch);
       hidden.set(filled[i]!.hidden, slot * width);
     });
-    return this.#take(0, await this.#choose(hidden, this.#draw(rows)));
+    return this.#take(0, [await this.#choose(hidden, this.#draw(rows))]);
+  }
+
+  /**
+   * How many tokens the next run may decode: none behind what any row may have, and no more than each has had, as it may stop
+   * at any of them. Undefined where only a single one may.
+   */
+  #turns(): number | undefined {
+    const { maxNewTokens } = this.#request;
+    if (!this.#chooser.sure || this.#model.rotary?.varies) return undefined;
+    const most = ({ ids, logprobs: { length: had } }: Row) =>
+      Math.min(maxNewTokens - had, this.#longest - ids.length, this.#stops.size > 0 ? had : TURNS_AT_ONCE);
+    return Math.min(TURNS_AT_ONCE, ...this.#active.map(most));
   }
 
   /**
@@ -189,13 +208,35 @@ class Decoder {
     lengths: readonly number[],
     drawn?: Float64Array,
   ): Promise<{ hidden: FloatArray; choice: Choice | undefined }> {
+    const choice = drawn && this.#choiceBy(drawn);
+    const { hidden, present, outputs } = await this.#passes.step(this.#variant, this.#stepOf(lengths), choice);
+    this.#cache.append(present, lengths);
+    return { hidden, choice: choice && this.#chooser.read(outputs) };
+  }
+
+  /** Several steps in one run: what each of them chooses. */
+  async #steps(lengths: readonly number[], turns: number): Promise<Choice[]> {
+    const choice = this.#choiceBy(this.#draw(this.#active, turns));
+    const step = this.#stepOf(lengths);
+    const { present, outputs } = await this.#passes.steps(this.#variant, step, choice, turns);
+    this.#cache.append(present, lengths, turns);
+    return this.#chooser.readAll(outputs, lengths.length);
+  }
+
+  #choiceBy(drawn: Float64Array): StepChoice {
+    const chooser = this.#chooser;
+    const build = (m: ModelBuilder, hidden: Value) => chooser.build(m, hidden);
+    return { kind: chooser.kind, build, feeds: chooser.feeds(drawn, this.#active.length) };
+  }
+
+  #stepOf(lengths: readonly number[]): DecodingStep {
     const rows = this.#active;
     const { rotary } = this.#model;
     const classes = rows.map(({ ids }) => rotary?.classOf(ids.length) ?? '');
     const distinct = new Map(classes.map((key, i) => [key, rows[i]!.ids.length]));
     const indexOf = new Map([...distinct.keys()].map((key, i) => [key, i]));
     const { capacity } = this.#cache;
-    const step = {
+    return {
       products: this.#turned ? ('turned' as const) : productsOf(rows.length),
       arena: this.#arena,
       feeds: this.#feeds,
@@ -208,20 +249,12 @@ class Decoder {
       capacity,
       cache: this.#cache.view(rows.length),
     };
-    const chooser = this.#chooser;
-    const choice = drawn && {
-      kind: chooser.kind,
-      build: (m: ModelBuilder, hidden: Value) => chooser.build(m, hidden),
-      feeds: chooser.feeds(drawn),
-    };
-    const { hidden, present, outputs } = await this.#passes.step(this.#variant, step, choice);
-    this.#cache.append(present, lengths);
-    return { hidden, choice: choice && chooser.read(outputs) };
   }
 
-  /** A number for each row. */
-  #draw(rows: readonly Row[]): Float64Array {
-    return Float64Array.from(rows, ({ uniform }) => (this.#chooser.greedy ? 0 : uniform()));
+  /** Numbers for each row, [rows, turns]. */
+  #draw(rows: readonly Row[], turns = 1): Float64Array {
+    const drawn = new Float64Array(rows.length * turns);
+    return this.#chooser.greedy ? drawn : drawn.map((_, i) => rows[Math.floor(i / turns)]!.uniform());
   }
 
   #choose(hidden: FloatArray, drawn: Float64Array): Promise<Choice> {
@@ -230,11 +263,19 @@ class Decoder {
     );
   }
 
-  /** A token for each row from slot `from` on; who is finished leaves. */
-  #take(from: number, { ids, logprobs, drawnLogprobs }: Choice): void {
-    for (const [i, logprob] of (drawnLogprobs ?? []).entries()) this.#active[from + i]!.drawnLogprobs.push(logprob);
-    const stays = ids.map((id, i) => this.#append(this.#active[from + i]!, id, logprobs[i]!));
-    for (let i = ids.length - 1; i >= 0; i--) if (!stays[i]) this.#leave(from + i);
+  /** Tokens for each row from slot `from` on, as far as it goes on; who is finished leaves. */
+  #take(from: number, choices: readonly Choice[]): void {
+    const rows = this.#active.slice(from);
+    const staying = new Set(rows);
+    for (const { ids, logprobs, drawnLogprobs } of choices) {
+      this.#options.signal?.throwIfAborted();
+      for (const [i, row] of rows.entries()) {
+        if (!staying.has(row)) continue;
+        if (drawnLogprobs !== undefined) row.drawnLogprobs.push(drawnLogprobs[i]!);
+        if (!this.#append(row, ids[i]!, logprobs[i]!)) staying.delete(row);
+      }
+    }
+    for (let i = rows.length - 1; i >= 0; i--) if (!staying.has(rows[i]!)) this.#leave(from + i);
   }
 
   /** Whether the row goes on. */

@@ -8,8 +8,8 @@ import { turnedName } from './turned.js';
  * How a graph runs over tokens.
  * - `sequence`: whole rows [rows, tokens]; a token sees what its row's tree lets it see. With `present`, every layer's
  *   keys and values leave as outputs (the prefill of a decoder).
- * - `step`: one new token a row [rows, 1] over a cache that comes in as plain inputs; the new token's keys and values
- *   leave as outputs.
+ * - `step`: one new token a row [rows, 1] over a cache and what joined it of late, which come in as plain inputs; the latter
+ *   and the new token's keys and values leave together.
  */
 export type Mode =
   | { readonly kind: 'sequence'; readonly present: boolean }
@@ -361,32 +361,32 @@ export class ModelBuilder {
   }
 
   /**
-   * Two parts, cache and new token, under one softmax: the cache is read where it lies and never copied. Heads that are
-   * not small have products of their own, of one row and not scaled, for which ONNX Runtime has kernels that repack
-   * nothing.
+   * Two parts under one softmax: the cache, which is read where it lies and never copied, and the newest tokens, this one the
+   * last. Heads that are not small have products of their own, of one row and not scaled, for which ONNX Runtime has kernels
+   * that repack nothing.
    */
   #attendCache({ heads, kvHeads, headDim, scale, ...options }: AttentionOptions, layer: number): Value {
     const { g, rows } = this;
     const cached = (name: string) => g.input(`${name}/${layer}`, g.dtype, [rows, kvHeads, 1, 'cache', headDim]);
-    const added = (x: Value, name: string) =>
-      g.output(`new/${name}/${layer}`, g.reshape(x, [rows, kvHeads, 1, 1, headDim]));
+    const grown = (x: Value, name: string) => {
+      const recent = g.input(`recent/${name}/${layer}`, g.dtype, [rows, kvHeads, 1, 'recent', headDim]);
+      const parts = [recent, g.reshape(x, [rows, kvHeads, 1, 1, headDim])];
+      const all = g.emit('Concat', parts, { axis: 3 }, { names: [`grown/${name}/${layer}`] })[0]!;
+      return g.output(all.name, all);
+    };
     const group = heads / kvHeads;
     const q = g.reshape(
       g.scale(options.q, scale),
       headDim < APART_FROM ? [rows, kvHeads, 1, group, headDim] : [rows, kvHeads, group, 1, headDim],
     );
     const [keys, values] = [cached('keys'), cached('values')];
-    const [k, v] = [added(options.k, 'keys'), added(options.v, 'values')];
+    const [k, v] = [grown(options.k, 'keys'), grown(options.v, 'values')];
     const past = g.add(g.matmul(q, keys, { transB: true }), this.#cacheBias());
-    // Of one token products are sums of a few numbers: a kernel call a head costs more.
-    const now = g.sum(g.mul(q, k), [4]);
+    const now = g.matmul(q, k, { transB: true });
     const probabilities = g.softmax(g.concat([past, now], 4));
-    const parts = this.#integers('cache and new', 'int64', [2]);
+    const parts = this.#integers('parts', 'int64', [2]);
     const [overPast, overNow] = g.emit('Split', [probabilities, parts], { axis: 4 }, { outputs: 2 });
-    return g.add(
-      g.emit('MatMul', [{ ...overPast!, shape: past.shape }, values])[0]!,
-      g.mul({ ...overNow!, shape: now.shape }, v),
-    );
+    return g.add(g.matmul({ ...overPast!, shape: past.shape }, values), g.matmul({ ...overNow!, shape: now.shape }, v));
   }
 
   /** 0 where the cache holds a token of the row, a large negative number behind it: [rows, 1, 1, 1, cache]. */

@@ -5,6 +5,7 @@ import {
   type Graph,
   type Halves,
   type Joint,
+  lastName,
   sizeOf as sizeOfDim,
   type Value,
   withoutAccumulators,
@@ -13,6 +14,7 @@ import type { Model } from './architecture.js';
 import { BufferPool } from './buffer-pool.js';
 import type { KeysAndValues } from './decode/cache.js';
 import type { StepFeeds } from './decode/step-feeds.js';
+import { declareTurns, inTurns } from './decode/turns.js';
 import { normGraph } from './dora.js';
 import { accumulators, feedsOf } from './feeds.js';
 import { type HeadOptions, HeadPasses } from './head-passes.js';
@@ -318,23 +320,61 @@ export class Passes {
    * other's way.
    */
   async step(
-    { weights, adapter }: Variant,
+    variant: Variant,
     step: DecodingStep,
     choice?: StepChoice,
   ): Promise<{ hidden: FloatArray; present: readonly KeysAndValues[]; outputs: Readonly<Record<string, Tensor>> }> {
-    const { products, arena } = step;
-    const build = () => {
-      const m = this.#builder({ kind: 'step', products }, adapter, 'step');
-      const hidden = m.g.output('hidden', m.g.reshape(this.#options.model.body(m), [m.rows, this.#width]));
+    const outputs = await this.#stepOf('step', variant, step, choice, () => {
+      const m = this.#stepBuilder(step, variant);
+      const hidden = m.g.output('hidden', this.#stepHidden(m));
       choice?.build(m, hidden);
       return m.g.build();
-    };
-    const name = `step/${adapter}/${products}/${choice?.kind}/${arena}`;
+    });
+    return { hidden: floats(outputs.hidden!), present: this.#present(outputs, 'grown'), outputs };
+  }
+
+  /**
+   * Steps with their choices, as many in one run as `turns`: for each layer the keys and values of all [rows, kvHeads, turns,
+   * headDim], and of each choice all that was chosen [turns, rows, 1].
+   */
+  async steps(
+    variant: Variant,
+    step: DecodingStep,
+    choice: StepChoice,
+    turns: number,
+  ): Promise<{ present: readonly KeysAndValues[]; outputs: Readonly<Record<string, Tensor>> }> {
+    const count = ['turns', new Tensor('int64', BigInt64Array.of(BigInt(turns)), [])] as const;
+    const counted = { ...choice, feeds: [...choice.feeds, count] };
+    const outputs = await this.#stepOf('steps', variant, step, counted, () => {
+      const m = this.#stepBuilder(step, variant);
+      declareTurns(m);
+      choice.build(m, this.#stepHidden(m));
+      return inTurns(m.g.build());
+    });
+    return { present: this.#present(outputs, lastName('grown')), outputs };
+  }
+
+  #stepBuilder({ products }: DecodingStep, { adapter }: Variant): ModelBuilder {
+    return this.#builder({ kind: 'step', products }, adapter, 'step');
+  }
+
+  #stepHidden(m: ModelBuilder): Value {
+    return m.g.reshape(this.#options.model.body(m), [m.rows, this.#width]);
+  }
+
+  async #stepOf(
+    what: string,
+    { weights, adapter }: Variant,
+    step: DecodingStep,
+    choice: StepChoice | undefined,
+    build: () => Graph,
+  ): Promise<Readonly<Record<string, Tensor>>> {
+    const { products, arena, owner } = step;
+    const name = `${what}/${adapter}/${products}/${choice?.kind}/${arena}`;
     const session = await this.sessions.get(name, build, { arena, small: true });
-    if (step.products === 'turned') this.turned.addTo(weights, session.inputs, step.owner);
+    if (products === 'turned') this.turned.addTo(weights, session.inputs, owner);
     const others = [...this.#rows.rotary(step.angleLengths, step.angleRows), ...(choice?.feeds ?? [])];
-    const outputs = await session.run(step.feeds.of(session, weights, step, others));
-    return { hidden: floats(outputs.hidden!), present: this.#present(outputs, 'new'), outputs };
+    return session.run(step.feeds.of(session, weights, step, others));
   }
 
   #present(outputs: Readonly<Record<string, Tensor>>, prefix: string): KeysAndValues[] {

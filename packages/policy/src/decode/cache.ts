@@ -101,21 +101,21 @@ export class Cache {
     });
   }
 
-  /** One token more for each of the first slots [rows, kvHeads, 1, headDim], behind the `lengths` that they hold. */
-  append(present: readonly KeysAndValues[], lengths: readonly number[]): void {
+  /** So many tokens more for each of the first slots [rows, kvHeads, tokens, headDim], behind the `lengths` that they hold. */
+  append(present: readonly KeysAndValues[], lengths: readonly number[], tokens = 1): void {
     present.forEach(({ keys, values }, l) => {
-      this.#appendTo(this.#layers[l]!.keys, keys, lengths);
-      this.#appendTo(this.#layers[l]!.values, values, lengths);
+      this.#appendTo(this.#layers[l]!.keys, keys, lengths, tokens);
+      this.#appendTo(this.#layers[l]!.values, values, lengths, tokens);
     });
   }
 
-  #appendTo(cache: FloatArray, added: FloatArray, lengths: readonly number[]): void {
+  #appendTo(cache: FloatArray, added: FloatArray, lengths: readonly number[], tokens: number): void {
     const { kvHeads, headDim } = this.#dimensions;
     let from = 0;
     for (let i = 0; i < lengths.length * kvHeads; i++) {
       const to = (i * this.#capacity + lengths[Math.floor(i / kvHeads)]!) * headDim;
       // A loop: a view for each of thousands of short stretches costs more than the copy.
-      for (let j = 0; j < headDim; j++) cache[to + j] = added[from++]!;
+      for (let j = 0; j < tokens * headDim; j++) cache[to + j] = added[from++]!;
     }
   }
 

@@ -1,10 +1,11 @@
-import { type Builder, type Dim, product, type Value } from '@kelpie/onnx';
+import { allName, type Builder, type Dim, product, type Value } from '@kelpie/onnx';
 import type { Model } from '../architecture.js';
 import { ModelBuilder, type Products } from '../model-builder.js';
 import type { FloatArray } from '../parameters.js';
 import { floats, floatTensor, type Session, type Sessions, Tensor } from '../sessions.js';
 import type { SampleRequest } from '../types.js';
 import { type Arithmetic, allocate } from '../weights.js';
+import { inEveryTurn } from './turns.js';
 
 export type Truncation = Pick<SampleRequest, 'temperature' | 'topK' | 'topP' | 'minP'>;
 
@@ -100,10 +101,18 @@ export class Chooser {
     g.output('logprob', g.add(g.cast(logprob, 'float64'), g.cast(g.sub(sum, sum), 'float64')));
   }
 
-  /** @param uniforms [rows], in [0, 1); not looked at when greedy. */
-  feeds(uniforms: Float64Array): (readonly [string, Tensor])[] {
+  /** @param uniforms [rows, turns], in [0, 1); not looked at when greedy. */
+  feeds(uniforms: Float64Array, rows = uniforms.length): (readonly [string, Tensor])[] {
     this.#numbers ??= this.#truncationFeeds();
-    return [['uniforms', new Tensor('float64', uniforms, [uniforms.length, 1])], ...this.#numbers];
+    return [
+      ...inEveryTurn('uniforms', new Tensor('float64', uniforms, [rows, uniforms.length / rows])),
+      ...this.#numbers,
+    ];
+  }
+
+  /** Whether what is sorted is enough at any rate, so that several tokens may be chosen in one run. */
+  get sure(): boolean {
+    return !this.#flags.topP || this.#candidates === this.#model.dimensions.vocabularySize;
   }
 
   #truncationFeeds(): (readonly [string, Tensor])[] {
@@ -135,6 +144,20 @@ export class Chooser {
     };
   }
 
+  /** What several turns chose, one after the other (see `Passes.steps`). */
+  readAll(outputs: Readonly<Record<string, Tensor>>, rows: number): Choice[] {
+    const of = (name: string) => outputs[allName(name)];
+    const ids = of('id')!.data as BigInt64Array;
+    const turn = <T extends FloatArray | BigInt64Array>(data: T, t: number) =>
+      data.subarray(t * rows, (t + 1) * rows) as T;
+    const [logprobs, drawn] = [of('logprob')!, of('drawnLogprob')].map((tensor) => tensor && floats(tensor));
+    return Array.from({ length: ids.length / rows }, (_, t) => ({
+      ids: Array.from(turn(ids, t), Number),
+      logprobs: Float64Array.from(turn(logprobs!, t)),
+      ...(drawn && { drawnLogprobs: Float64Array.from(turn(drawn, t)) }),
+    }));
+  }
+
   /**
    * A choice by itself.
    *
@@ -162,6 +185,10 @@ export class Chooser {
       if (choice !== undefined) return choice;
     }
   }
+}
+
+function uniformsOf(g: Builder, rows: Dim): Value {
+  return g.has('uniforms') ? g.value('uniforms') : g.input('uniforms', 'float64', [rows, 1]);
 }
 
 interface Chosen {
@@ -193,7 +220,7 @@ function drawn(g: Builder, logits: Value, columns: Value, { tempered, topK, topP
   // The largest weight is 1.
   if (minP) weights = keepFrom(g, all, weights, g.input('minP', g.dtype, []));
   const blocks = inBlocks(g, weights);
-  const id = draw(g, blocks, g.input('uniforms', 'float64', [columns.shape[1]!, 1]));
+  const id = draw(g, blocks, uniformsOf(g, columns.shape[1]!));
   const untruncated = tempered ? g.exp(below) : all;
   const same = untruncated === weights;
   const { masses } = same ? blocks : inBlocks(g, untruncated);

@@ -4,6 +4,7 @@ import type { Weights } from '../parameters.js';
 import { slots } from '../row-feeds.js';
 import { floatTensor, type Session, Tensor } from '../sessions.js';
 import type { KeysAndValues } from './cache.js';
+import { inEveryTurn } from './turns.js';
 
 /** What of a step is read by its rows. */
 interface StepRows {
@@ -69,18 +70,21 @@ export class StepFeeds {
     const lengths = new Int32Array(rows);
     const column = (values: BigInt64Array) => new Tensor('int64', values, [rows, 1]);
     const shape = [rows, kvHeads, 1, capacity, headDim];
+    const none = floatTensor(cache[0]!.keys.subarray(0, 0), [rows, kvHeads, 1, 0, headDim]);
     return {
       ...{ cache, ids, positions, angles, lengths },
       tensors: [
-        ['ids', column(ids)],
-        ['positions', column(positions)],
-        ['angles', column(angles)],
+        ...inEveryTurn('ids', column(ids)),
+        ...inEveryTurn('positions', column(positions)),
+        ...inEveryTurn('angles', column(angles)),
         ['lengths', new Tensor('int32', lengths, [rows])],
         ['slots', slots(capacity)],
-        ['cache and new', new Tensor('int64', BigInt64Array.of(BigInt(capacity), 1n), [2])],
-        ...cache.flatMap(({ keys, values }, layer): [string, Tensor][] => [
+        ...inEveryTurn('parts', new Tensor('int64', BigInt64Array.of(BigInt(capacity), 1n), [2])),
+        ...cache.flatMap(({ keys, values }, layer): (readonly [string, Tensor])[] => [
           [`keys/${layer}`, floatTensor(keys, shape)],
           [`values/${layer}`, floatTensor(values, shape)],
+          ...inEveryTurn(`recent/keys/${layer}`, none),
+          ...inEveryTurn(`recent/values/${layer}`, none),
         ]),
       ],
     };
