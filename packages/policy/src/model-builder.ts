@@ -46,7 +46,8 @@ export interface Lookup {
   readonly indices: 'ids' | 'positions';
 }
 
-const HIDDEN_MASK = -1e30;
+/** Added to scores of what is not to be seen. */
+export const HIDDEN_MASK = -1e30;
 /** Sizes of heads whose products in a decoding step are faster one by one than by group. */
 const APART_FROM = 32;
 /** Outs of matrices that one row is multiplied with faster if they are turned. */
@@ -389,15 +390,10 @@ export class ModelBuilder {
     return g.add(g.matmul({ ...overPast!, shape: past.shape }, values), g.matmul({ ...overNow!, shape: now.shape }, v));
   }
 
-  /** 0 where the cache holds a token of the row, a large negative number behind it: [rows, 1, 1, 1, cache]. */
+  /** 0 where the cache holds a token of the row, `HIDDEN_MASK` behind it: [rows, 1, 1, 1, cache]. */
   #cacheBias(): Value {
     const { g, rows } = this;
-    if (this.#bias !== undefined) return this.#bias;
-    const slot = this.#integers('slots', 'int32', ['cache']);
-    const lengths = this.#integers('lengths', 'int32', [rows]);
-    const held = g.less(g.unsqueeze(slot, [0]), g.unsqueeze(lengths, [1]));
-    this.#bias = g.unsqueeze(g.where(held, g.scalar(0), g.scalar(HIDDEN_MASK)), [1, 2, 3]);
-    return this.#bias;
+    return g.has('held') ? g.value('held') : g.input('held', g.dtype, [rows, 1, 1, 1, 'cache']);
   }
 
   /** An activation of transformers, by its formula. */

@@ -53,7 +53,7 @@ export class RowFeeds {
 }
 
 /** 0, 1 ... length - 1. */
-export function slots(length: number): Tensor {
+function slots(length: number): Tensor {
   return new Tensor(
     'int32',
     Int32Array.from({ length }, (_, i) => i),

@@ -1,7 +1,7 @@
 import type { Dimensions } from '../architecture.js';
 import { feedsOf } from '../feeds.js';
-import type { Weights } from '../parameters.js';
-import { slots } from '../row-feeds.js';
+import { HIDDEN_MASK } from '../model-builder.js';
+import type { FloatArray, Weights } from '../parameters.js';
 import { floatTensor, type Session, Tensor } from '../sessions.js';
 import type { KeysAndValues } from './cache.js';
 import { inEveryTurn } from './turns.js';
@@ -21,7 +21,8 @@ interface Sized {
   readonly ids: BigInt64Array;
   readonly positions: BigInt64Array;
   readonly angles: BigInt64Array;
-  readonly lengths: Int32Array;
+  /** [rows, capacity] */
+  readonly held: FloatArray;
   readonly tensors: readonly (readonly [string, Tensor])[];
 }
 
@@ -45,12 +46,13 @@ export class StepFeeds {
     others: readonly (readonly [string, Tensor])[],
   ): Map<string, Tensor> {
     if (this.#sized?.cache !== step.cache) this.#sized = this.#size(step);
-    const { ids, positions, angles, lengths, tensors } = this.#sized;
-    for (let row = 0; row < lengths.length; row++) {
+    const { ids, positions, angles, held, tensors } = this.#sized;
+    for (const [row, length] of step.lengths.entries()) {
       ids[row] = BigInt(step.ids[row]!);
-      positions[row] = BigInt(step.lengths[row]!);
+      positions[row] = BigInt(length);
       angles[row] = BigInt(step.angles[row]!);
-      lengths[row] = step.lengths[row]!;
+      const of = held.subarray(row * step.capacity, (row + 1) * step.capacity);
+      of.fill(0, 0, length).fill(HIDDEN_MASK, length);
     }
     let own = this.#weights.get(session);
     if (own === undefined) {
@@ -67,18 +69,18 @@ export class StepFeeds {
       BigInt64Array,
       BigInt64Array,
     ];
-    const lengths = new Int32Array(rows);
+    const held =
+      cache[0]!.keys instanceof Float64Array ? new Float64Array(rows * capacity) : new Float32Array(rows * capacity);
     const column = (values: BigInt64Array) => new Tensor('int64', values, [rows, 1]);
     const shape = [rows, kvHeads, 1, capacity, headDim];
     const none = floatTensor(cache[0]!.keys.subarray(0, 0), [rows, kvHeads, 1, 0, headDim]);
     return {
-      ...{ cache, ids, positions, angles, lengths },
+      ...{ cache, ids, positions, angles, held },
       tensors: [
         ...inEveryTurn('ids', column(ids)),
         ...inEveryTurn('positions', column(positions)),
         ...inEveryTurn('angles', column(angles)),
-        ['lengths', new Tensor('int32', lengths, [rows])],
-        ['slots', slots(capacity)],
+        ['held', floatTensor(held, [rows, 1, 1, 1, capacity])],
         ...inEveryTurn('parts', new Tensor('int64', BigInt64Array.of(BigInt(capacity), 1n), [2])),
         ...cache.flatMap(({ keys, values }, layer): (readonly [string, Tensor])[] => [
           [`keys/${layer}`, floatTensor(keys, shape)],
