@@ -47,6 +47,8 @@ export function readProfiles(
     for (const { cat, name, ts, dur, args } of events) {
       if (cat !== 'Node' || !name?.endsWith('_kernel_time') || began + ts / 1000 < from) continue;
       const operator = args?.op_name ?? 'unknown';
+      // Its turns' nodes are listed as well.
+      if (operator === 'Loop') continue;
       const key = `${part}/${operator}`;
       const { calls, ms, flops } = times.get(key) ?? { calls: 0, ms: 0, flops: 0 };
       const more = products.includes(operator) ? flopsOf(args) : 0;

@@ -61,9 +61,12 @@ export class SessionWatch {
     const run = native.run.bind(native) as (...args: unknown[]) => Promise<InferenceSession.OnnxValueMapType>;
     const timed = async (...args: unknown[]) => {
       const started = performance.now();
-      const outputs = await run(...args);
-      if (!this.paused) this.spent.set(part, (this.spent.get(part) ?? 0) + performance.now() - started);
-      return outputs;
+      // A run whose outputs are written in place ends in a refusal.
+      try {
+        return await run(...args);
+      } finally {
+        if (!this.paused) this.spent.set(part, (this.spent.get(part) ?? 0) + performance.now() - started);
+      }
     };
     Object.assign(native, { run: timed });
   }
@@ -77,5 +80,5 @@ function partOf({ inputNames, outputNames }: InferenceSession): SessionPart {
   if (inputNames.includes('d/hidden')) return 'body backward';
   if (inputNames.includes('targets')) return 'head scores';
   if (!inputNames.includes('ids')) return 'other graphs';
-  return outputNames.length > 1 ? 'body forward' : 'body, nothing kept';
+  return outputNames.some((name) => !['hidden', 'unreturned'].includes(name)) ? 'body forward' : 'body, nothing kept';
 }

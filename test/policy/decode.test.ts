@@ -267,9 +267,13 @@ test('a model samples from the kept tokens alone, and from all of them', async (
 test.each(
   tinyModels
     .filter(({ name }) => ['llama default', 'gpt2'].includes(name))
-    .flatMap((model) => [1, 3, 8].map((rows) => ({ ...model, model, rows }))),
-)('$name: long completions that end at their own time, $rows side by side', async ({ model, rows }) => {
-  const engine = await openTiny(model);
+    .flatMap((model) =>
+      (['float64', 'float32'] as const).flatMap((dtype) =>
+        [1, 3, 8].map((rows) => ({ name: model.name, model, dtype, rows })),
+      ),
+    ),
+)('$name, $dtype: long completions that end at their own time, $rows side by side', async ({ model, dtype, rows }) => {
+  const engine = await openTiny(model, { dtype });
   const request = { prompts, completions: 2, maxNewTokens: 50, seed: SEED, rows, temperature: 1.5 } as const;
   const free = await engine.sample(request);
   // A token that some draw early, and some late or never.
@@ -292,7 +296,32 @@ test.each(
       trees: [row([...prompts[prompt]!, ...ids], prompts[prompt]!.length)],
       scores: ['logprobs'],
     });
-    expect(distance(logprobs, scored!)).toBeLessThan(1e-10);
+    expect(distance(logprobs, scored!)).toBeLessThan(tolerances[dtype]);
+  }
+  await engine.dispose();
+});
+
+test.each(
+  tinyModels
+    .filter(({ name }) => ['llama default', 'gpt2'].includes(name))
+    .flatMap((model) =>
+      [{ topP: 0.7 }, { topK: 5, topP: 0.8 }, { topK: 3 }, { minP: 0.2 }, { temperature: 0 }].map((truncation) => ({
+        ...{ name: model.name, model, truncation },
+      })),
+    ),
+)('$name: long completions drawn with $truncation', async ({ model, truncation }) => {
+  const engine = await openTiny(model);
+  for (const { prompt, ids, logprobs, drawnLogprobs } of await engine.sample({
+    ...{ prompts, completions: 2, maxNewTokens: 20, seed: SEED },
+    ...truncation,
+  })) {
+    expect(ids).toHaveLength(20);
+    for (const [t, id] of ids.entries()) {
+      const logits = await next(engine, [...prompts[prompt]!, ...ids.slice(0, t)]);
+      expect(logprobs[t]).toBeCloseTo(logits[id]!, 9);
+      if (drawnLogprobs === undefined) expect(logits[id]).toBeCloseTo(Math.max(...logits), 9);
+      else expect(drawnLogprobs[t]).toBeCloseTo(Math.log(truncated(logits, truncation)[id]!), 9);
+    }
   }
   await engine.dispose();
 });

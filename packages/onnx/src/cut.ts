@@ -12,9 +12,9 @@ export interface Halves {
 }
 
 /**
- * Cuts a differentiated graph into a forward and a backward graph, as AOT autograd does. Every output of a session is
- * copied once by the binding, so little is handed over: results of products; element-wise work, norms, softmaxes and
- * what is marked `recompute` are computed again in the backward graph.
+ * Cuts a differentiated graph into a forward and a backward graph, as AOT autograd does. What is handed over takes memory, so
+ * it is little: results of products; element-wise work, norms, softmaxes and what is marked `recompute` are computed again in
+ * the backward graph.
  *
  * @param keep `nothing`: the backward graph computes the whole forward pass again, from the inputs alone.
  */

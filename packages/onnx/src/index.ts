@@ -11,5 +11,5 @@ export { withoutIdentities } from './identities.js';
 export * from './op.js';
 export { decodeModel, encodeModel } from './proto.js';
 export { ops } from './registry.js';
-export { allName, firstName, lastName, type Repetition, repeated } from './repeat.js';
+export { inAllTurns, inFirstTurn, inLastTurn, type Repetition, repeated } from './repeat.js';
 export { decodeTensor, encodeTensor } from './tensor.js';

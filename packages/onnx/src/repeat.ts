@@ -11,11 +11,11 @@ export interface Repetition {
 }
 
 /** The name of what an input that is carried is in the first turn, as an input of the whole. */
-export const firstName = (input: string): string => `first/${input}`;
+export const inFirstTurn = (input: string): string => `first/${input}`;
 /** The name of an output of the last turn. */
-export const lastName = (output: string): string => `last/${output}`;
+export const inLastTurn = (output: string): string => `last/${output}`;
 /** The name of an output of all turns, one below the other. */
-export const allName = (output: string): string => `all/${output}`;
+export const inAllTurns = (output: string): string => `all/${output}`;
 
 /**
  * A graph several times in one run, as often as the new int64 [] input `turns` says. What is carried comes in as `first/INPUT` and
@@ -50,11 +50,11 @@ export function repeated(graph: Graph, { turn, carried, collected }: Repetition)
     opsets,
   };
   const turns: ValueInfo = { name: 'turns', dtype: 'int64', shape: [] };
-  const firsts = [...carried.keys()].map((input) => ({ ...inputOf.get(input)!, name: firstName(input) }));
-  const lasts = [...carried.values()].map((output) => ({ ...outputOf.get(output)!, name: lastName(output) }));
+  const firsts = [...carried.keys()].map((input) => ({ ...inputOf.get(input)!, name: inFirstTurn(input) }));
+  const lasts = [...carried.values()].map((output) => ({ ...outputOf.get(output)!, name: inLastTurn(output) }));
   const alls = collected.map((output): ValueInfo => {
     const info = outputOf.get(output)!;
-    return { name: allName(output), dtype: info.dtype, shape: ['turns', ...info.shape] };
+    return { name: inAllTurns(output), dtype: info.dtype, shape: ['turns', ...info.shape] };
   });
   const loop: Node = {
     name: 'turns',

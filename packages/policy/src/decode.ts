@@ -171,17 +171,17 @@ class Decoder {
     this.#cache.fit(Math.max(...lengths) + (turns ?? 1), rows.length);
     if (turns !== undefined) return this.#take(0, await this.#steps(lengths, turns));
     // Where the angles of all earlier tokens change with the sequence's length, nothing cached is of use.
-    const turned = rows.flatMap(({ ids }, i) => (classOf(ids.length) === classOf(ids.length - 1) ? [] : [i]));
-    if (turned.length === 0) {
+    const changed = rows.flatMap(({ ids }, i) => (classOf(ids.length) === classOf(ids.length - 1) ? [] : [i]));
+    if (changed.length === 0) {
       const drawn = this.#draw(rows);
       const { hidden, choice } = await this.#step(lengths, drawn);
       return this.#take(0, [choice ?? (await this.#choose(hidden, drawn))]);
     }
     const width = this.#model.dimensions.hiddenSize;
     const hidden = allocate(this.#passes.dtype, rows.length * width);
-    if (turned.length < rows.length) hidden.set((await this.#step(lengths)).hidden);
-    const filled = await this.#fill(turned.map((i) => rows[i]!.ids));
-    turned.forEach((slot, i) => {
+    if (changed.length < rows.length) hidden.set((await this.#step(lengths)).hidden);
+    const filled = await this.#fill(changed.map((i) => rows[i]!.ids));
+    changed.forEach((slot, i) => {
       this.#cache.place(slot, filled[i]!.present, filled[i]!.stretch);
       hidden.set(filled[i]!.hidden, slot * width);
     });

@@ -371,8 +371,8 @@ export class ModelBuilder {
     const cached = (name: string) => g.input(`${name}/${layer}`, g.dtype, [rows, kvHeads, 1, 'cache', headDim]);
     const grown = (x: Value, name: string) => {
       const recent = g.input(`recent/${name}/${layer}`, g.dtype, [rows, kvHeads, 1, 'recent', headDim]);
-      const parts = [recent, g.reshape(x, [rows, kvHeads, 1, 1, headDim])];
-      const all = g.emit('Concat', parts, { axis: 3 }, { names: [`grown/${name}/${layer}`] })[0]!;
+      const newest = g.reshape(x, [rows, kvHeads, 1, 1, headDim]);
+      const all = g.emit('Concat', [recent, newest], { axis: 3 }, { names: [`grown/${name}/${layer}`] })[0]!;
       return g.output(all.name, all);
     };
     const group = heads / kvHeads;
@@ -382,7 +382,7 @@ export class ModelBuilder {
     );
     const [keys, values] = [cached('keys'), cached('values')];
     const [k, v] = [grown(options.k, 'keys'), grown(options.v, 'values')];
-    const past = g.add(g.matmul(q, keys, { transB: true }), this.#cacheBias());
+    const past = g.add(g.matmul(q, keys, { transB: true }), this.#cacheMask());
     const now = g.matmul(q, k, { transB: true });
     const probabilities = g.softmax(g.concat([past, now], 4));
     const parts = this.#integers('parts', 'int64', [2]);
@@ -391,9 +391,9 @@ export class ModelBuilder {
   }
 
   /** 0 where the cache holds a token of the row, `HIDDEN_MASK` behind it: [rows, 1, 1, 1, cache]. */
-  #cacheBias(): Value {
+  #cacheMask(): Value {
     const { g, rows } = this;
-    return g.has('held') ? g.value('held') : g.input('held', g.dtype, [rows, 1, 1, 1, 'cache']);
+    return g.has('mask') ? g.value('mask') : g.input('mask', g.dtype, [rows, 1, 1, 1, 'cache']);
   }
 
   /** An activation of transformers, by its formula. */

@@ -41,13 +41,13 @@ export class OutputMemory {
     let bytes = 0;
     const memory: (() => readonly [string, Tensor])[] = [];
     for (const { name, dtype, shape } of this.#outputs) {
-      const given = fetches.get(name);
-      const dims = given?.dims ?? shape.map((dim) => sizeOf(dim, sizes));
+      const fetched = fetches.get(name);
+      const dims = fetched?.dims ?? shape.map((dim) => sizeOf(dim, sizes));
       const Numbers = ARRAYS[dtype];
       if (Numbers === undefined || !dims.every((size) => size !== undefined)) return undefined;
       const length = dims.reduce((a, b) => a * b, 1);
       bytes += length * Numbers.BYTES_PER_ELEMENT;
-      memory.push(() => [name, given ?? new Tensor(dtype as Tensor.Type, new Numbers(length), dims)]);
+      memory.push(() => [name, fetched ?? new Tensor(dtype as Tensor.Type, new Numbers(length), dims)]);
     }
     return bytes >= FROM ? Object.fromEntries(memory.map((make) => make())) : undefined;
   }

@@ -4,8 +4,8 @@ import {
   fuse,
   type Graph,
   type Halves,
+  inLastTurn,
   type Joint,
-  lastName,
   sizeOf as sizeOfDim,
   type Value,
   withoutAccumulators,
@@ -351,7 +351,7 @@ export class Passes {
       choice.build(m, this.#stepHidden(m));
       return inTurns(m.g.build());
     });
-    return { present: this.#present(outputs, lastName('grown')), outputs };
+    return { present: this.#present(outputs, inLastTurn('grown')), outputs };
   }
 
   #stepBuilder({ products }: DecodingStep, { adapter }: Variant): ModelBuilder {

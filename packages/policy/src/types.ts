@@ -133,8 +133,9 @@ export interface SampleRequest {
 }
 
 export interface SampleOptions {
+  /** Heeded between two calls of `onToken`, and else after the run that decodes up to eight tokens of each row. */
   readonly signal?: AbortSignal;
-  /** Called with every token as it is chosen. */
+  /** Called with every token, in the order in which they are chosen; of each row up to eight at once. */
   readonly onToken?: (token: SampledToken) => void;
 }
 

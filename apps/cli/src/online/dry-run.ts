@@ -155,6 +155,8 @@ async function memoryOfRollouts({ place, policy, critic, config, trees, options 
     label: "the decoder's cache",
     bytes: rows * tokens * shape.layers * 2 * shape.kvHeads * shape.headDim * 4,
   };
+  // What a step makes of its logits, and keeps for the next.
+  const drawn = { label: "the decoder's logits", bytes: 6 * rows * shape.vocabulary * 4 };
   const batches = batchesOf(planned, { steps: 1, examples: trees, heldout: [], options: caps, scoresReference: false });
   const besides = critic
     ? [{ label: 'critic', bytes: await memoryOfCritic(config.online.critic!, critic, batches) }]
@@ -164,7 +166,7 @@ async function memoryOfRollouts({ place, policy, critic, config, trees, options 
     parameters: policy.info.parameters,
     trainedParameters: policy.info.trainedParameters,
     copiesReference: config.lora.rank === undefined || config.training.syncReferenceEvery > 0,
-    others: [cache, ...besides],
+    others: [cache, drawn, ...besides],
     ...batches,
   });
 }

@@ -1,11 +1,11 @@
-import { allName, type Builder, type Dim, product, type Value } from '@kelpie/onnx';
+import { type Builder, type Dim, inAllTurns, product, type Value } from '@kelpie/onnx';
 import type { Model } from '../architecture.js';
 import { ModelBuilder, type Products } from '../model-builder.js';
 import type { FloatArray } from '../parameters.js';
 import { floats, floatTensor, type Session, type Sessions, Tensor } from '../sessions.js';
 import type { SampleRequest } from '../types.js';
 import { type Arithmetic, allocate } from '../weights.js';
-import { inEveryTurn } from './turns.js';
+import { aloneAndFirst } from './turns.js';
 
 export type Truncation = Pick<SampleRequest, 'temperature' | 'topK' | 'topP' | 'minP'>;
 
@@ -105,7 +105,7 @@ export class Chooser {
   feeds(uniforms: Float64Array, rows = uniforms.length): (readonly [string, Tensor])[] {
     this.#numbers ??= this.#truncationFeeds();
     return [
-      ...inEveryTurn('uniforms', new Tensor('float64', uniforms, [rows, uniforms.length / rows])),
+      ...aloneAndFirst('uniforms', new Tensor('float64', uniforms, [rows, uniforms.length / rows])),
       ...this.#numbers,
     ];
   }
@@ -146,15 +146,15 @@ export class Chooser {
 
   /** What several turns chose, one after the other (see `Passes.steps`). */
   readAll(outputs: Readonly<Record<string, Tensor>>, rows: number): Choice[] {
-    const of = (name: string) => outputs[allName(name)];
+    const of = (name: string) => outputs[inAllTurns(name)];
     const ids = of('id')!.data as BigInt64Array;
-    const turn = <T extends FloatArray | BigInt64Array>(data: T, t: number) =>
+    const ofTurn = <T extends FloatArray | BigInt64Array>(data: T, t: number) =>
       data.subarray(t * rows, (t + 1) * rows) as T;
     const [logprobs, drawn] = [of('logprob')!, of('drawnLogprob')].map((tensor) => tensor && floats(tensor));
     return Array.from({ length: ids.length / rows }, (_, t) => ({
-      ids: Array.from(turn(ids, t), Number),
-      logprobs: Float64Array.from(turn(logprobs!, t)),
-      ...(drawn && { drawnLogprobs: Float64Array.from(turn(drawn, t)) }),
+      ids: Array.from(ofTurn(ids, t), Number),
+      logprobs: Float64Array.from(ofTurn(logprobs!, t)),
+      ...(drawn && { drawnLogprobs: Float64Array.from(ofTurn(drawn, t)) }),
     }));
   }
 

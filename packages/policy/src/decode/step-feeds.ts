@@ -4,7 +4,7 @@ import { HIDDEN_MASK } from '../model-builder.js';
 import type { FloatArray, Weights } from '../parameters.js';
 import { floatTensor, type Session, Tensor } from '../sessions.js';
 import type { KeysAndValues } from './cache.js';
-import { inEveryTurn } from './turns.js';
+import { aloneAndFirst } from './turns.js';
 
 /** What of a step is read by its rows. */
 interface StepRows {
@@ -15,14 +15,14 @@ interface StepRows {
   readonly cache: readonly KeysAndValues[];
 }
 
-/** Tensors of so many rows over one view of the cache; the integers are written over from step to step. */
+/** Tensors of so many rows over one view of the cache; integers and mask are written over from step to step. */
 interface Sized {
   readonly cache: readonly KeysAndValues[];
   readonly ids: BigInt64Array;
   readonly positions: BigInt64Array;
   readonly angles: BigInt64Array;
-  /** [rows, capacity] */
-  readonly held: FloatArray;
+  /** Added to scores [rows, capacity]: hides what the cache does not hold. */
+  readonly mask: FloatArray;
   readonly tensors: readonly (readonly [string, Tensor])[];
 }
 
@@ -46,13 +46,13 @@ export class StepFeeds {
     others: readonly (readonly [string, Tensor])[],
   ): Map<string, Tensor> {
     if (this.#sized?.cache !== step.cache) this.#sized = this.#size(step);
-    const { ids, positions, angles, held, tensors } = this.#sized;
+    const { ids, positions, angles, mask, tensors } = this.#sized;
     for (const [row, length] of step.lengths.entries()) {
       ids[row] = BigInt(step.ids[row]!);
       positions[row] = BigInt(length);
       angles[row] = BigInt(step.angles[row]!);
-      const of = held.subarray(row * step.capacity, (row + 1) * step.capacity);
-      of.fill(0, 0, length).fill(HIDDEN_MASK, length);
+      const start = row * step.capacity;
+      mask.fill(0, start, start + length).fill(HIDDEN_MASK, start + length, start + step.capacity);
     }
     let own = this.#weights.get(session);
     if (own === undefined) {
@@ -69,24 +69,24 @@ export class StepFeeds {
       BigInt64Array,
       BigInt64Array,
     ];
-    const held =
+    const mask =
       cache[0]!.keys instanceof Float64Array ? new Float64Array(rows * capacity) : new Float32Array(rows * capacity);
     const column = (values: BigInt64Array) => new Tensor('int64', values, [rows, 1]);
     const shape = [rows, kvHeads, 1, capacity, headDim];
     const none = floatTensor(cache[0]!.keys.subarray(0, 0), [rows, kvHeads, 1, 0, headDim]);
     return {
-      ...{ cache, ids, positions, angles, held },
+      ...{ cache, ids, positions, angles, mask },
       tensors: [
-        ...inEveryTurn('ids', column(ids)),
-        ...inEveryTurn('positions', column(positions)),
-        ...inEveryTurn('angles', column(angles)),
-        ['held', floatTensor(held, [rows, 1, 1, 1, capacity])],
-        ...inEveryTurn('parts', new Tensor('int64', BigInt64Array.of(BigInt(capacity), 1n), [2])),
+        ...aloneAndFirst('ids', column(ids)),
+        ...aloneAndFirst('positions', column(positions)),
+        ...aloneAndFirst('angles', column(angles)),
+        ['mask', floatTensor(mask, [rows, 1, 1, 1, capacity])],
+        ...aloneAndFirst('parts', new Tensor('int64', BigInt64Array.of(BigInt(capacity), 1n), [2])),
         ...cache.flatMap(({ keys, values }, layer): (readonly [string, Tensor])[] => [
           [`keys/${layer}`, floatTensor(keys, shape)],
           [`values/${layer}`, floatTensor(values, shape)],
-          ...inEveryTurn(`recent/keys/${layer}`, none),
-          ...inEveryTurn(`recent/values/${layer}`, none),
+          ...aloneAndFirst(`recent/keys/${layer}`, none),
+          ...aloneAndFirst(`recent/values/${layer}`, none),
         ]),
       ],
     };

@@ -1,13 +1,13 @@
-import { firstName, type Graph, repeated } from '@kelpie/onnx';
+import { type Graph, inFirstTurn, repeated } from '@kelpie/onnx';
 import type { ModelBuilder } from '../model-builder.js';
 import type { Tensor } from '../sessions.js';
 
 const TURN = 'turn';
 
 /** A tensor as the input of a step by itself, and of the first of several turns. */
-export const inEveryTurn = (name: string, tensor: Tensor): (readonly [string, Tensor])[] => [
+export const aloneAndFirst = (name: string, tensor: Tensor): (readonly [string, Tensor])[] => [
   [name, tensor],
-  [firstName(name), tensor],
+  [inFirstTurn(name), tensor],
 ];
 
 /**
@@ -17,10 +17,10 @@ export const inEveryTurn = (name: string, tensor: Tensor): (readonly [string, Te
 export function declareTurns({ g, rows }: ModelBuilder): void {
   const turn = g.input(TURN, 'int64', []);
   for (const name of ['positions', 'angles'])
-    g.emit('Add', [g.input(firstName(name), 'int64', [rows, 1]), turn], {}, { names: [name] });
+    g.emit('Add', [g.input(inFirstTurn(name), 'int64', [rows, 1]), turn], {}, { names: [name] });
   const newest = g.mul(turn, g.ints([0, 1]));
-  g.emit('Add', [g.input(firstName('parts'), 'int64', [2]), newest], {}, { names: ['parts'] });
-  const uniforms = g.input(firstName('uniforms'), 'float64', [rows, 'turns']);
+  g.emit('Add', [g.input(inFirstTurn('parts'), 'int64', [2]), newest], {}, { names: ['parts'] });
+  const uniforms = g.input(inFirstTurn('uniforms'), 'float64', [rows, 'turns']);
   g.emit('Gather', [uniforms, g.reshape(turn, [1])], { axis: 1 }, { names: ['uniforms'] });
 }
 
