@@ -161,7 +161,7 @@ class Decoder {
     this.#take(from, [await this.#choose(hidden, this.#draw(rows))]);
   }
 
-  /** One token more for every row in progress. */
+  /** One token more for every row in progress, or several. */
   async #advance(): Promise<void> {
     const rows = this.#active;
     const { rotary } = this.#model;
