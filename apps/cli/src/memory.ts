@@ -43,6 +43,8 @@ export interface MemoryOptions {
    * there are none, with a scalar head alone.
    */
   readonly logits?: 'waiting' | 'at once' | 'none';
+  /** Whether distributions are compared with the reference's, whose logits are then in memory as well. Default false. */
+  readonly compares?: boolean;
 }
 
 /** An estimate of the peak of resident memory, by what takes it. */
@@ -150,8 +152,9 @@ const times = {
   attention: 1.2,
   /** Logits, their softmax and their gradients, of a batch that is scored and differentiated in one run. */
   logits: 4.2,
-  /** Of a chunk: the same, the reference's besides, and what the heap keeps of chunks before. */
+  /** Of a chunk: the same, and what the heap keeps of chunks before; where they are compared, the reference's besides. */
   chunk: 12,
+  chunkOfTwo: 18,
 } as const;
 
 /** What a run takes at its peak, within a quarter. */
@@ -177,10 +180,11 @@ export function memoryOf(options: MemoryOptions): Memory {
 }
 
 /** Numbers of [scored, vocabulary] that are in memory. */
-function logitsOf({ shape: { vocabulary }, training, scored, logits = 'waiting' }: MemoryOptions): number {
+function logitsOf({ shape, training, scored, logits = 'waiting', compares = false }: MemoryOptions): number {
   if (logits === 'none') return 0;
+  const { vocabulary } = shape;
   const count = vocabulary * training.scored;
-  const inChunks = times.chunk * vocabulary * Math.min(rowsOfChunk(vocabulary), scored);
+  const inChunks = times[compares ? 'chunkOfTwo' : 'chunk'] * vocabulary * Math.min(rowsOfChunk(vocabulary), scored);
   if (count > LOGITS_AT_ONCE) return inChunks;
   return logits === 'at once' ? Math.max(times.logits * count, inChunks) : count + inChunks;
 }
