@@ -1,6 +1,6 @@
 import { formats as allFormats, type Plan } from '@kelpie/data';
 import type { Objective } from '@kelpie/objectives';
-import { needsReference, openPolicy, type Tokenizer } from '@kelpie/policy';
+import { openPolicy, type Tokenizer } from '@kelpie/policy';
 import { checkpointOf, judgesSequences, type PlannedRun, planOffline } from '@kelpie/runner';
 import type { Origin } from './config/entry.js';
 import type { Resolved } from './config/resolve.js';
@@ -44,8 +44,7 @@ export async function dryRun(
   const told = `${many(steps, 'step')}, ${planned.plan.stepsPerEpoch} a pass over ${many(examples.length, 'row')}; ${grouped(heldout.length)} held out`;
   terminal.print(labelled(terminal, 'run', told));
   if (call.resume) await sayWhereFrom(out, planned, terminal);
-  const needs = objective.needsOf(objectiveOptions(config));
-  const scoresReference = needs.reference.length > 0;
+  const scoresReference = objective.needsOf(objectiveOptions(config)).reference.length > 0;
   const memory = memoryOf({
     shape: await modelShape(config.model.path ?? config.model.init!),
     parameters: policy.info.parameters,
@@ -55,7 +54,6 @@ export async function dryRun(
       others: [{ label: 'reference', bytes: 4 * policy.info.parameters }],
     }),
     logits: logitsOf(objective, objectiveOptions(config), planned.plan),
-    compares: needs.policy.some(needsReference),
     ...batchesOf(planned.plan, { steps, examples, heldout, options, scoresReference }),
   });
   terminal.print(labelled(terminal, 'memory', memoryText(memory)));

@@ -43,8 +43,6 @@ export interface MemoryOptions {
    * there are none, with a scalar head alone.
    */
   readonly logits?: 'waiting' | 'at once' | 'none';
-  /** Whether distributions are compared with the reference's, whose logits are then in memory as well. Default false. */
-  readonly compares?: boolean;
 }
 
 /** An estimate of the peak of resident memory, by what takes it. */
@@ -139,7 +137,7 @@ const MB = 1e6;
  * How often each thing is in memory at the peak, fitted to the peak resident sizes of 30 runs with 0.3 to 42 million
  * parameters (llama, and one GPT-2), vocabularies of 490 to 32,064, micro-batches of 230 to 4,100 tokens, full and LoRA,
  * float32, one and two threads. Fitted again since outputs are not copied, to the 19
- * runs of the test, of the same range: -9 to +16 %.
+ * runs of the test, of the same range: -23 to +17 %.
  */
 const times = {
   /** Node, ONNX Runtime, the command, tokenizer and rows. */
@@ -152,9 +150,10 @@ const times = {
   attention: 1.2,
   /** Logits, their softmax and their gradients, of a batch that is scored and differentiated in one run. */
   logits: 4.2,
-  /** Of a chunk: the same, and what the heap keeps of chunks before; where they are compared, the reference's besides. */
+  /** Of a chunk: the same, the reference's besides, and what the heap keeps of chunks before. */
   chunk: 12,
-  chunkOfTwo: 18,
+  /** The same, of more logits than are kept: chunks follow each other, and peaks of one command lie up to 1.4 times apart. */
+  chunkAlone: 18,
 } as const;
 
 /** What a run takes at its peak, within a quarter. */
@@ -180,12 +179,12 @@ export function memoryOf(options: MemoryOptions): Memory {
 }
 
 /** Numbers of [scored, vocabulary] that are in memory. */
-function logitsOf({ shape, training, scored, logits = 'waiting', compares = false }: MemoryOptions): number {
+function logitsOf({ shape: { vocabulary }, training, scored, logits = 'waiting' }: MemoryOptions): number {
   if (logits === 'none') return 0;
-  const { vocabulary } = shape;
   const count = vocabulary * training.scored;
-  const inChunks = times[compares ? 'chunkOfTwo' : 'chunk'] * vocabulary * Math.min(rowsOfChunk(vocabulary), scored);
-  if (count > LOGITS_AT_ONCE) return inChunks;
+  const chunk = vocabulary * Math.min(rowsOfChunk(vocabulary), scored);
+  if (count > LOGITS_AT_ONCE) return times.chunkAlone * chunk;
+  const inChunks = times.chunk * chunk;
   return logits === 'at once' ? Math.max(times.logits * count, inChunks) : count + inChunks;
 }
 

@@ -6,7 +6,6 @@ export { openTokenizer, type Tokenizer } from './files/tokenizer.js';
 export { LOGITS_AT_ONCE, rowsOfChunk } from './head-passes.js';
 export { modelDimensions, modelTypes } from './model-folder.js';
 export { openPolicy } from './remote.js';
-export { needsReference } from './score.js';
 export { referenceOf } from './soup.js';
 export * from './tree.js';
 export * from './types.js';

@@ -65,9 +65,6 @@ export function scoreOf(name: string): Score | ScalarScore {
   );
 }
 
-/** Whether a score takes the reference's whole distribution, so that both models' logits are in memory together. */
-export const needsReference = (name: string): boolean => scoreOf(name).needsReference;
-
 /** How a score is asked for, or one of a family. */
 const spelled = (name: string): string => (families.has(name) ? `${name}(0.5)` : name);
 
