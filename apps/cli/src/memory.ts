@@ -136,8 +136,7 @@ const MB = 1e6;
 /**
  * How often each thing is in memory at the peak, fitted to the peak resident sizes of 30 runs with 0.3 to 42 million
  * parameters (llama, and one GPT-2), vocabularies of 490 to 32,064, micro-batches of 230 to 4,100 tokens, full and LoRA,
- * float32, one and two threads. Fitted again since outputs are not copied, to the 19
- * runs of the test, of the same range: -23 to +20 %.
+ * float32, one and two threads. Fitted again since outputs are not copied, to the 19 runs of the test: -23 to +20 %.
  */
 const times = {
   /** Node, ONNX Runtime, the command, tokenizer and rows. */

@@ -153,6 +153,7 @@ function encodeGraph(graph: Graph, values: boolean): GraphProto {
   });
 }
 
+/** The graph with one more output before all others, see `EncodeOptions.sequence`. */
 function withSequence(graph: GraphProto, name: string | undefined): GraphProto {
   if (name === undefined) return graph;
   const elemType = encodeType({ dtype: 'float32', shape: [] });

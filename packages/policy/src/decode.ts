@@ -70,7 +70,7 @@ class Decoder {
   readonly #owner: Weights;
   /** Whether steps read turned copies of the matrices. It hangs on the request alone, so that the same draws come again. */
   readonly #turned: boolean;
-  /** Of few logits: fresh pages for them cost as much as all other work on them. */
+  /** Whether steps keep their memory: where logits are few enough, as fresh pages cost as much as the work on them. */
   readonly #arena: boolean;
   readonly #request: SampleRequest;
   readonly #options: SampleOptions;
